@@ -1,0 +1,23 @@
+// Package runbook is the root of an SDK that turns an operations runbook into
+// programs: check three environments, watch Canvas and its rate limits, alert
+// the right people, open an incident with a clock on it, and carry out the
+// playbook, with a record of what was done.
+//
+// The root holds only the words that every other package shares:
+//
+//   - [Secret], a text that no formatter, logger or encoder prints.
+//   - [CredentialStore], where credentials are kept and rotated: reads, writes
+//     by compare-and-set, deletes. [MemoryCredentials] is one in memory.
+//   - [SafeToRetry], which tells whether it is proven that a failed call did
+//     nothing.
+//
+// The rest is in sub-packages, and a host pays only for those it imports:
+//
+//   - health checks things on a schedule and serves what it found.
+//
+// A host program constructs what it needs and passes it on. The library reads
+// no environment variables, files or flags, registers nothing globally, and
+// starts no goroutine before a method named Start or Run is called.
+//
+// Importing this package compiles nothing but the standard library.
+package runbook
