@@ -109,14 +109,16 @@ type Span struct {
 }
 
 // Spans divides the time from s to the next sample of the same check into
-// stretches of one state, cut at full hours UTC: first s.Status for as long as
-// s is valid, then Unknown. It is how a [History] turns samples into buckets.
+// stretches of one state: first s.Status for as long as s is valid, then
+// Unknown. They are cut at every quarter of an hour, so that each lies in one
+// hour and one day in every zone. It is how a [History] turns samples into
+// buckets.
 func (s Sample) Spans(next time.Time) iter.Seq[Span] {
 	return func(yield func(Span) bool) {
 		at, expires := s.Time, s.Time.Add(s.Valid)
 		for at.Before(next) {
 			span := Span{Start: at, Status: s.Status}
-			end := at.Truncate(time.Hour).Add(time.Hour)
+			end := at.Truncate(15 * time.Minute).Add(15 * time.Minute)
 			if at.Before(expires) {
 				end = earlier(end, expires)
 			} else {

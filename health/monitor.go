@@ -151,6 +151,7 @@ func New(cfg Config) (*Monitor, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("health: %w", err)
 	}
+	m.publishTallies(true)
 	return m, nil
 }
 

@@ -1,0 +1,405 @@
+//go:build unix
+
+package health_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"go.acu.edu.au/runbook/health"
+)
+
+// The benchmarks say what they are to reach. How others do at the same is
+// measured by internal/peers.
+
+var benchHealthy = health.ProberFunc(func(context.Context) health.Result {
+	return health.Result{Status: health.Healthy}
+})
+
+func benchName(i int) string { return fmt.Sprintf("check-%05d", i) }
+
+// benchMonitor returns a Monitor with n checks of the prober.
+func benchMonitor(b *testing.B, n int, prober health.Prober, change func(*health.Config)) *health.Monitor {
+	b.Helper()
+	cfg := health.Config{Checks: make([]health.Check, n), Logger: slog.New(slog.DiscardHandler)}
+	for i := range cfg.Checks {
+		cfg.Checks[i] = health.Check{Name: benchName(i), Prober: prober, Interval: time.Hour}
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	m, err := health.New(cfg)
+	require.NoError(b, err)
+	b.Cleanup(func() { _ = m.Stop(context.Background()) })
+	return m
+}
+
+// checkedMonitor returns one whose n checks were found healthy.
+func checkedMonitor(b *testing.B, n int, change func(*health.Config)) *health.Monitor {
+	b.Helper()
+	m := benchMonitor(b, n, benchHealthy, change)
+	report, err := m.Check(b.Context())
+	require.NoError(b, err)
+	require.Equal(b, health.Healthy, report.Status)
+	return m
+}
+
+// A blankWriter is a ResponseWriter that costs nothing and is used again.
+type blankWriter struct {
+	header http.Header
+	code   int
+	body   int
+}
+
+func (w *blankWriter) Header() http.Header         { return w.header }
+func (w *blankWriter) WriteHeader(code int)        { w.code = code }
+func (w *blankWriter) Write(p []byte) (int, error) { w.body += len(p); return len(p), nil }
+
+func benchRequest(b *testing.B, path string) *http.Request {
+	b.Helper()
+	r, err := http.NewRequestWithContext(b.Context(), http.MethodGet, path, nil)
+	require.NoError(b, err)
+	return r
+}
+
+// BenchmarkHandler serves requests from what is known already. Target: under
+// 200 ns and at most 2 allocations, whatever the number of checks. In "busy"
+// 1,000 results a second come in meanwhile.
+func BenchmarkHandler(b *testing.B) {
+	info := health.Info{ServiceID: "bench", Version: "1"}
+	handlers := []struct {
+		name, path string
+		conditional,
+		busy bool
+		handler func(*health.Monitor) http.Handler
+	}{
+		{name: "livez", path: "/livez", handler: health.NewProbeHandler},
+		{name: "readyz", path: "/readyz", handler: health.NewProbeHandler},
+		{name: "public", handler: func(m *health.Monitor) http.Handler { return health.NewPublicHandler(m, info) }},
+		{name: "public-unchanged", conditional: true, handler: func(m *health.Monitor) http.Handler { return health.NewPublicHandler(m, info) }},
+		{name: "public-busy", busy: true, handler: func(m *health.Monitor) http.Handler { return health.NewPublicHandler(m, info) }},
+		{name: "detail", handler: func(m *health.Monitor) http.Handler { return health.NewDetailHandler(m, info) }},
+		{name: "detail-unchanged", conditional: true, handler: func(m *health.Monitor) http.Handler { return health.NewDetailHandler(m, info) }},
+	}
+	for _, h := range handlers {
+		for _, n := range []int{10, 100, 1000} {
+			b.Run(fmt.Sprintf("%s/checks=%d", h.name, n), func(b *testing.B) {
+				m := checkedMonitor(b, n, nil)
+				handler := h.handler(m)
+				r, w, want := benchRequest(b, h.path), &blankWriter{header: http.Header{}}, http.StatusOK
+				handler.ServeHTTP(w, r)
+				if h.conditional {
+					r.Header.Set("If-None-Match", w.header.Get("Etag"))
+					want = http.StatusNotModified
+				}
+				if h.busy {
+					defer keepBusy(m)()
+				}
+				b.ReportAllocs()
+				for b.Loop() {
+					handler.ServeHTTP(w, r)
+				}
+				require.Equal(b, want, w.code)
+			})
+		}
+	}
+}
+
+// keepBusy makes m take in 1,000 healthy results a second until the returned
+// function is called.
+func keepBusy(m *health.Monitor) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var busy sync.WaitGroup
+	busy.Go(func() {
+		ticker := time.NewTicker(time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				m.Take(ctx, benchName(0), health.Result{Status: health.Healthy})
+			}
+		}
+	})
+	return func() { cancel(); busy.Wait() }
+}
+
+// BenchmarkHandlerAfterChange is the first request after a status has changed,
+// for which the body is made anew. It grows with the number of checks and has
+// no target: it happens once per change, not per request.
+func BenchmarkHandlerAfterChange(b *testing.B) {
+	handlers := map[string]func(*health.Monitor, health.Info) http.Handler{
+		"public": health.NewPublicHandler, "detail": health.NewDetailHandler,
+	}
+	for name, handler := range handlers {
+		for _, n := range []int{10, 1000} {
+			b.Run(fmt.Sprintf("%s/checks=%d", name, n), func(b *testing.B) {
+				m := checkedMonitor(b, n, nil)
+				handler := handler(m, health.Info{})
+				r, w := benchRequest(b, "/"), &blankWriter{header: http.Header{}}
+				b.ReportAllocs()
+				status := health.Healthy
+				for b.Loop() {
+					status = other(status)
+					m.Take(b.Context(), benchName(n/2), health.Result{Status: status})
+					handler.ServeHTTP(w, r)
+				}
+			})
+		}
+	}
+}
+
+func other(s health.Status) health.Status {
+	if s == health.Healthy {
+		return health.Unhealthy
+	}
+	return health.Healthy
+}
+
+// BenchmarkResult takes in a result and reads the status of all together.
+// Target: under 2 µs at 1,000 checks and no more than at 10.
+func BenchmarkResult(b *testing.B) {
+	hooks := func(cfg *health.Config) {
+		cfg.Hooks.OnResult = func(context.Context, health.State) {}
+		cfg.Hooks.OnTransition = func(context.Context, health.Transition) {}
+	}
+	cases := []struct {
+		name   string
+		flap   bool
+		change func(*health.Config)
+	}{
+		{name: "same"},
+		{name: "changed", flap: true},
+		{name: "same-hooks", change: hooks},
+		{name: "changed-hooks", flap: true, change: hooks},
+		{name: "same-history", change: func(cfg *health.Config) { cfg.History = &health.MemoryHistory{} }},
+	}
+	for _, c := range cases {
+		for _, n := range []int{10, 1000, 10_000} {
+			b.Run(fmt.Sprintf("%s/checks=%d", c.name, n), func(b *testing.B) {
+				m := checkedMonitor(b, n, c.change)
+				name, result := benchName(n/2), health.Result{Status: health.Healthy, Time: time.Now(), Duration: time.Millisecond}
+				b.ReportAllocs()
+				for b.Loop() {
+					if c.flap {
+						result.Status = other(result.Status)
+					}
+					m.Take(b.Context(), name, result)
+					if m.Status() != result.Status {
+						b.Fatal("the result does not show in the status")
+					}
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkSnapshot reads the state of all checks: as long as nothing new came
+// in (target: as a pointer), and after each result, which makes a new report
+// and grows with the number of checks.
+func BenchmarkSnapshot(b *testing.B) {
+	for _, n := range []int{10, 100, 1000} {
+		b.Run(fmt.Sprintf("unchanged/checks=%d", n), func(b *testing.B) {
+			m := checkedMonitor(b, n, nil)
+			b.ReportAllocs()
+			for b.Loop() {
+				m.Snapshot()
+			}
+		})
+		b.Run(fmt.Sprintf("after-result/checks=%d", n), func(b *testing.B) {
+			m := checkedMonitor(b, n, nil)
+			b.ReportAllocs()
+			for b.Loop() {
+				m.Take(b.Context(), benchName(0), health.Result{Status: health.Healthy})
+				m.Snapshot()
+			}
+		})
+	}
+}
+
+// BenchmarkCheck runs a round of checks that do nothing. No target: it is what
+// the Monitor itself costs.
+func BenchmarkCheck(b *testing.B) {
+	for _, n := range []int{10, 100, 1000} {
+		b.Run(fmt.Sprintf("checks=%d", n), func(b *testing.B) {
+			m := checkedMonitor(b, n, nil)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := m.Check(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkCheckWaiting runs a round of 1,000 checks of 50 ms, all at the same
+// time. Target: 55 ms.
+func BenchmarkCheckWaiting(b *testing.B) {
+	waiting := health.ErrorFunc(func(ctx context.Context) error {
+		timer := time.NewTimer(50 * time.Millisecond)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+	m := benchMonitor(b, 1000, waiting, func(cfg *health.Config) { cfg.Workers = 1000 })
+	b.ReportAllocs()
+	for b.Loop() {
+		report, err := m.Check(b.Context())
+		if err != nil || report.Status != health.Healthy {
+			b.Fatal(err, report.Status)
+		}
+	}
+}
+
+// BenchmarkSchedule runs 10,000 checks every 10 s, without a history, for 6 s
+// after a start of 6 s. Target: under 5 MB and 6 % of a core, at most 100
+// goroutines, and 1,000 runs/s kept. Use -benchtime=1x.
+func BenchmarkSchedule(b *testing.B) {
+	if testing.Short() {
+		b.Skip("takes 12 s")
+	}
+	const checks, interval, start, watch = 10_000, 10 * time.Second, 6 * time.Second, 6 * time.Second
+	for b.Loop() {
+		var runs atomic.Int64
+		prober := health.ProberFunc(func(context.Context) health.Result {
+			runs.Add(1)
+			return health.Result{Status: health.Healthy}
+		})
+		goroutines, memory := runtime.NumGoroutine(), memoryUsed()
+		m := benchMonitor(b, checks, prober, func(cfg *health.Config) {
+			for i := range cfg.Checks {
+				cfg.Checks[i].Interval = interval
+			}
+		})
+		require.NoError(b, m.Start(b.Context()))
+		time.Sleep(start)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		from, ran, cpu, most := time.Now(), runs.Load(), cpuTime(), 0
+		for time.Since(from) < watch {
+			most = max(most, runtime.NumGoroutine()-goroutines)
+			time.Sleep(20 * time.Millisecond)
+		}
+		took, ran, cpu := time.Since(from), runs.Load()-ran, cpuTime()-cpu
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(ran)/took.Seconds(), "runs/s")
+		b.ReportMetric(100*cpu.Seconds()/took.Seconds(), "%core")
+		b.ReportMetric(float64(most), "goroutines")
+		b.ReportMetric(float64(after.TotalAlloc-before.TotalAlloc)/float64(ran), "B/run")
+		b.ReportMetric(float64(m.Self().Lag.Microseconds())/1000, "lag-ms")
+		used := memoryUsed()
+		b.ReportMetric(float64(int64(used-memory))/1e6, "MB")
+		m.Snapshot()
+		b.ReportMetric(float64(int64(memoryUsed()-used))/1e6, "snapshot-MB")
+		require.NoError(b, m.Stop(b.Context()))
+	}
+}
+
+// memoryUsed returns the bytes of the heap that are in use, and of stacks.
+func memoryUsed() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc + m.StackInuse
+}
+
+// cpuTime returns the processor time that the process has used.
+func cpuTime() time.Duration {
+	var used syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
+		return 0
+	}
+	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
+}
+
+// BenchmarkStubborn has 64 probers, as many as there are workers, that begin to
+// ignore their context, beside 64 others that are due every second or every
+// two. Target: the others lag by less than one interval. Use -benchtime=1x.
+func BenchmarkStubborn(b *testing.B) {
+	if testing.Short() {
+		b.Skip("takes 5 to 11 s")
+	}
+	cases := []struct{ interval, timeout time.Duration }{
+		{2 * time.Second, 500 * time.Millisecond},
+		{time.Second, time.Second},
+	}
+	for _, c := range cases {
+		b.Run(fmt.Sprintf("interval=%v/timeout=%v", c.interval, c.timeout), func(b *testing.B) {
+			for b.Loop() {
+				lag := stubborn(b, c.interval, c.timeout)
+				b.ReportMetric(lag.Seconds(), "lag-s")
+				b.ReportMetric(lag.Seconds()/c.interval.Seconds(), "lag-intervals")
+			}
+		})
+	}
+}
+
+// stubborn returns by how much the longest time between two probes of a check
+// exceeds its interval, while 64 probers of others hang.
+func stubborn(b *testing.B, interval, timeout time.Duration) time.Duration {
+	const each = health.DefaultWorkers
+	var hang atomic.Bool
+	release := make(chan struct{})
+	var mu sync.Mutex
+	last, worst := make([]time.Time, each), time.Duration(0)
+	gap := func(i int, now time.Time) {
+		mu.Lock()
+		defer mu.Unlock()
+		if hang.Load() && !last[i].IsZero() {
+			worst = max(worst, now.Sub(last[i])-interval)
+		}
+		last[i] = now
+	}
+	m := benchMonitor(b, 2*each, benchHealthy, func(cfg *health.Config) {
+		for i := range cfg.Checks {
+			c := &cfg.Checks[i]
+			c.Interval, c.Timeout = interval, timeout
+			c.Prober = health.ProberFunc(func(context.Context) health.Result {
+				if i%2 == 0 {
+					gap(i/2, time.Now())
+				} else if hang.Load() {
+					<-release
+				}
+				return health.Result{Status: health.Healthy}
+			})
+		}
+	})
+	require.NoError(b, m.Start(b.Context()))
+	time.Sleep(2*interval + interval/2) // every check is in its phase then
+	hang.Store(true)
+	time.Sleep(3 * interval)
+	for i, now := 0, time.Now(); i < each; i++ {
+		gap(i, now)
+	}
+	close(release)
+	require.NoError(b, m.Stop(b.Context()))
+	return worst
+}
+
+// BenchmarkVerbose writes the longest answer of the probe handler.
+func BenchmarkVerbose(b *testing.B) {
+	m := checkedMonitor(b, 1000, nil)
+	handler := health.NewProbeHandler(m)
+	r, w := benchRequest(b, "/readyz?verbose"), &blankWriter{header: http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		handler.ServeHTTP(w, r)
+	}
+}

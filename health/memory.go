@@ -1,0 +1,200 @@
+package health
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// What a MemoryHistory keeps of a check.
+const (
+	hoursKept  = 72
+	daysKept   = 91 // 90 whole days and the one that has begun
+	spellsKept = 100
+)
+
+// MemoryHistory is a [History] in memory: 72 hours by the hour, 90 days by the
+// day, and the last 100 spells of downtime, in at most 32 KB a check. It is
+// lost when the process ends. The zero value is empty and ready to use. It must
+// not be copied after first use.
+type MemoryHistory struct {
+	// Location is the zone in which days begin. Nil means UTC. It must not be
+	// changed after first use.
+	Location *time.Location
+
+	mu     sync.Mutex
+	tracks map[string]*track
+}
+
+var _ History = (*MemoryHistory)(nil)
+
+// A track is the history of one check.
+type track struct {
+	last        Sample // without the name
+	hours, days []cell // by start
+	spells      []Spell
+}
+
+// A cell is a Bucket in less memory.
+type cell struct {
+	start     int64            // Unix seconds
+	in        [statuses]uint32 // milliseconds
+	latencies Latencies
+}
+
+// Append implements [History].
+func (h *MemoryHistory) Append(ctx context.Context, samples []Sample) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.tracks == nil {
+		h.tracks = make(map[string]*track)
+	}
+	for _, s := range samples {
+		t := h.tracks[s.Check]
+		if t == nil {
+			t = &track{}
+			h.tracks[s.Check] = t
+		}
+		if s.Time.After(t.last.Time) {
+			h.add(t, s)
+		}
+	}
+	return nil
+}
+
+// add takes in a sample that is newer than the last.
+func (h *MemoryHistory) add(t *track, s Sample) {
+	s.Check = ""
+	if !t.last.Time.IsZero() {
+		for span := range t.last.Spans(s.Time) {
+			hour, day := t.cells(span.Start, h.Location)
+			ms := uint32(span.Length.Milliseconds())
+			hour.in[span.Status] += ms
+			day.in[span.Status] += ms
+		}
+	}
+	hour, day := t.cells(s.Time, h.Location)
+	hour.latencies.Add(s.Latency)
+	day.latencies.Add(s.Latency)
+	t.addSpell(s)
+	t.last = s
+}
+
+// addSpell begins or ends a spell of downtime. t.last is the sample before s.
+func (t *track) addSpell(s Sample) {
+	expires := t.last.Time.Add(t.last.Valid)
+	open := len(t.spells) > 0 && t.spells[len(t.spells)-1].End.IsZero()
+	if open && (s.Status != Unhealthy || s.Time.After(expires)) {
+		t.spells[len(t.spells)-1].End = earlier(s.Time, expires)
+		open = false
+	}
+	if s.Status == Unhealthy && !open {
+		t.spells = appendKept(t.spells, Spell{Start: s.Time}, spellsKept)
+	}
+}
+
+// cells returns the cells of the hour and the day in which at lies. They are
+// valid until the next call.
+func (t *track) cells(at time.Time, zone *time.Location) (hour, day *cell) {
+	t.hours = withCell(t.hours, at.Truncate(time.Hour).Unix(), hoursKept)
+	t.days = withCell(t.days, midnight(at, zone).Unix(), daysKept)
+	return &t.hours[len(t.hours)-1], &t.days[len(t.days)-1]
+}
+
+// midnight returns the first instant of the civil day of t.
+func midnight(t time.Time, zone *time.Location) time.Time {
+	if zone == nil {
+		zone = time.UTC
+	}
+	first, _ := civil(t.In(zone), 0, zone)
+	return first
+}
+
+// withCell returns cells with one that begins at start as the last.
+func withCell(cells []cell, start int64, most int) []cell {
+	if len(cells) > 0 && cells[len(cells)-1].start >= start {
+		return cells
+	}
+	return appendKept(cells, cell{start: start}, most)
+}
+
+// appendKept appends, and drops the first once there are more than most. It
+// never allocates room for more than most.
+func appendKept[T any](list []T, item T, most int) []T {
+	switch {
+	case len(list) >= most:
+		copy(list, list[1:])
+		list[len(list)-1] = item
+		return list
+	case len(list) == cap(list):
+		list = append(make([]T, 0, min(most, max(4, 2*len(list)))), list...)
+	}
+	return append(list, item)
+}
+
+// Buckets implements [History].
+func (h *MemoryHistory) Buckets(ctx context.Context, check string, r Resolution, from, to time.Time) ([]Bucket, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t := h.tracks[check]
+	if t == nil {
+		return nil, nil
+	}
+	cells := t.hours
+	if r == Daily {
+		cells = t.days
+	}
+	var buckets []Bucket
+	for i := range cells {
+		b := h.bucket(&cells[i])
+		if b.Start.Before(to) && h.end(b.Start, r).After(from) {
+			buckets = append(buckets, b)
+		}
+	}
+	return buckets, nil
+}
+
+func (h *MemoryHistory) bucket(c *cell) Bucket {
+	b := Bucket{Start: time.Unix(c.start, 0).UTC(), Latencies: c.latencies}
+	if h.Location != nil {
+		b.Start = b.Start.In(h.Location)
+	}
+	for i, ms := range c.in {
+		b.In[i] = time.Duration(ms) * time.Millisecond
+	}
+	return b
+}
+
+// end returns where a bucket that begins at start ends.
+func (h *MemoryHistory) end(start time.Time, r Resolution) time.Time {
+	if r == Hourly {
+		return start.Add(time.Hour)
+	}
+	return midnight(start.AddDate(0, 0, 1), h.Location)
+}
+
+// Spells implements [History].
+func (h *MemoryHistory) Spells(ctx context.Context, check string, from, to time.Time) ([]Spell, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t := h.tracks[check]
+	if t == nil {
+		return nil, nil
+	}
+	var spells []Spell
+	for _, s := range t.spells {
+		if s.Start.Before(to) && (s.End.IsZero() || s.End.After(from)) {
+			spells = append(spells, s)
+		}
+	}
+	return spells, nil
+}
