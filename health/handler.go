@@ -174,8 +174,8 @@ type Info struct {
 }
 
 // NewPublicHandler returns a handler that answers with application/health+json:
-// the status of the service, and the names and states of its checks. It has no
-// access to why a check fails, to what was measured or to when.
+// the status of the service, and the names and states of its checks, and nothing
+// else: not why a check fails, what was measured, or when.
 func NewPublicHandler(m *Monitor, info Info) http.Handler {
 	return &jsonHandler{m: m, info: info, checks: publicChecks, header: textHeader("application/health+json")}
 }

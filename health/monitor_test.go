@@ -319,7 +319,9 @@ func TestMaintenanceHidesNothingFromEvaluation(t *testing.T) {
 
 // Requirement: HL-ASK-DEPENDENCY, HL-WANT-9
 func TestBlockedByNamesTheFirstCause(t *testing.T) {
-	down := func() *healthtest.Prober { return &healthtest.Prober{Results: []health.Result{failing(health.CauseRefused)}} }
+	down := func() *healthtest.Prober {
+		return &healthtest.Prober{Results: []health.Result{failing(health.CauseRefused)}}
+	}
 	var transitions []health.Transition
 	m := newMonitor(t, health.Config{
 		Hooks: health.Hooks{OnTransition: func(_ context.Context, tr health.Transition) { transitions = append(transitions, tr) }},

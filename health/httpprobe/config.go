@@ -1,0 +1,293 @@
+package httpprobe
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.acu.edu.au/runbook"
+	"go.acu.edu.au/runbook/health"
+	"go.acu.edu.au/runbook/internal/netcheck"
+)
+
+// Config is what a [Prober] asks for and what it accepts. Only URL is required.
+type Config struct {
+	// URL is what to ask: absolute, http or https, without a user name. It is
+	// shown in messages without its query, but nothing else keeps a query
+	// secret: credentials belong in Auth.
+	URL string
+	// Method is the HTTP method. Zero means GET. It should be one that changes
+	// nothing.
+	Method string
+	// Header is sent with the request. An entry Host replaces the host name
+	// that is sent. Accept-Encoding may not be set, since an answer would then
+	// not be decompressed, and Authorization belongs in Auth. Where Assert or
+	// Extract is used, Accept is application/json unless it is set here.
+	Header http.Header
+	// Body is sent with the request. Zero means none.
+	Body string
+	// Auth is the credential. Zero means none.
+	Auth Auth
+
+	// Status are the status codes that are a good answer. Zero means any 2xx.
+	// A code of a failing answer may be listed, so that Assert decides what it
+	// means, or to demand that a protected address refuses: 401.
+	Status []int
+	// Maintenance are the status codes that mean maintenance, such as 503. Zero
+	// means none. Such an answer is not judged by its body.
+	Maintenance []int
+	// Contains is text that the body must contain. Zero demands none.
+	Contains string
+	// Assert is what the JSON body must say.
+	Assert []Assertion
+	// Extract is what to measure in the JSON body.
+	Extract []Field
+	// MaxBody is the most bytes that the body may have, after decompression.
+	// Zero means 1 MiB. A longer one is not read to its end, and fails.
+	MaxBody int64
+	// Redirects is how many redirects are followed. Zero means none: a redirect
+	// is then the answer. To another host, a redirect is followed without Auth
+	// and without Header but for Accept and User-Agent, and it is not followed
+	// if Body would be sent there. From https to http it is not followed.
+	Redirects int
+
+	// Latency is the time that the answer may take, until its body is complete.
+	Latency health.Budget
+	// CertificateWarn degrades from this time left on, until the certificate of
+	// an https URL, or one that vouches for it, expires. Zero means 21 days,
+	// negative never.
+	CertificateWarn time.Duration
+	// CertificateFail fails from this time left on. Zero means when expired.
+	CertificateFail time.Duration
+
+	// HTTP makes the request, with its transport, time-out and cookies as they
+	// are; only its CheckRedirect is not used. A transport that reuses
+	// connections makes the phases dns, connect and tls zero, and net/http may
+	// send a GET again when the server had closed a reused connection.
+	//
+	// Nil means a transport of the prober's own: a new connection for every
+	// probe, closed after it, HTTP/1.1, no proxy, the system's certificate
+	// authorities.
+	HTTP *http.Client
+}
+
+// Auth is a credential for HTTP: at most one of the three kinds. Over http it
+// can be read on the way; use https but for private networks.
+type Auth struct {
+	// Bearer is sent as "Authorization: Bearer …".
+	Bearer runbook.Secret
+	// Username and Password are sent as basic authentication (RFC 7617).
+	Username string
+	// Password belongs to Username. It may be empty.
+	Password runbook.Secret
+	// Header is the name of a header that carries Value: "X-Api-Key".
+	Header string
+	// Value is the value of Header.
+	Value runbook.Secret
+}
+
+// An Assertion demands a value in the JSON body.
+type Assertion struct {
+	// Path leads to the value: see the package comment.
+	Path string
+	// Want maps the text of the value to the status that it means:
+	// {"healthy": health.Healthy, "warming_up": health.Degraded}. Numbers are
+	// compared as they are written in the body, booleans are "true" and
+	// "false", and null is "null". Any other value is Unhealthy with
+	// [health.CauseAssertion], and none at all with [health.CauseMissing].
+	Want map[string]health.Status
+}
+
+// A Field is something to measure in the JSON body. Numbers become
+// measurements; text and booleans become measurements with a Text, shortened to
+// 100 characters. Where Unit, Scale, Of or Limit is set, only a number will do.
+type Field struct {
+	// Path leads to the value: see the package comment.
+	Path string
+	// Name is the name of the measurement. Zero means the last key of Path.
+	Name string
+	// Unit is the unit of the measurement, after Scale. Zero means a count, or
+	// percent with Of.
+	Unit health.Unit
+	// Scale is what the number is multiplied with. Zero means 1.
+	Scale float64
+	// Of is the path of a second number. The measurement is then 100 times the
+	// first divided by the second, in percent. Where the second is 0, there is
+	// nothing to measure, as if it were missing. Zero means none.
+	Of string
+	// Optional makes it no failure that the value is missing, null or empty.
+	Optional bool
+	// Limit is how far the number may go.
+	Limit health.Limit
+}
+
+// defaultMaxBody is far more than any health answer.
+const defaultMaxBody = 1 << 20
+
+// ownNames are the measurements that every probe makes.
+var ownNames = [...]string{"response_time", "status_code", "dns", "connect", "tls", "first_byte", "transfer", "certificate_expiry"}
+
+// problems collects what is wrong with a configuration.
+type problems []error
+
+func (p *problems) add(format string, args ...any) {
+	*p = append(*p, fmt.Errorf("httpprobe: "+format, args...))
+}
+
+func (p *problems) addErr(what string, err error) {
+	if err != nil {
+		p.add("%s%w", what, err)
+	}
+}
+
+// withDefaults returns a copy of c that shares nothing with it that may change,
+// with the defaults filled in.
+func (c Config) withDefaults() Config {
+	if c.Method == "" {
+		c.Method = http.MethodGet
+	}
+	if c.MaxBody == 0 {
+		c.MaxBody = defaultMaxBody
+	}
+	c.Header = c.Header.Clone()
+	if c.Header == nil {
+		c.Header = http.Header{}
+	}
+	if (len(c.Assert) > 0 || len(c.Extract) > 0) && c.Header.Get("Accept") == "" {
+		c.Header.Set("Accept", "application/json")
+	}
+	if c.Header.Get("User-Agent") == "" {
+		c.Header.Set("User-Agent", "runbook-httpprobe")
+	}
+	c.Status, c.Maintenance = slices.Clone(c.Status), slices.Clone(c.Maintenance)
+	return c
+}
+
+// validate reports everything that is wrong with c but its paths.
+func (c Config) validate(p *problems) {
+	c.validateRequest(p)
+	c.Auth.validate(p, c.Header)
+	for _, code := range slices.Concat(c.Status, c.Maintenance) {
+		if code < 200 || code > 599 {
+			p.add("status code %d is not one of 200 to 599", code)
+		}
+	}
+	for _, code := range c.Maintenance {
+		if slices.Contains(c.Status, code) {
+			p.add("status code %d cannot be good and mean maintenance", code)
+		}
+	}
+	if c.Method == http.MethodHead && (c.Contains != "" || len(c.Assert) > 0 || len(c.Extract) > 0) {
+		p.add("the answer to a HEAD has no body to look at")
+	}
+	if c.MaxBody < 0 {
+		p.add("MaxBody must not be negative")
+	}
+	if c.Redirects < 0 {
+		p.add("Redirects must not be negative")
+	}
+	p.addErr("", c.Latency.Validate())
+	p.addErr("", c.certificates().Validate())
+}
+
+func (c Config) certificates() netcheck.Certificates {
+	return netcheck.Certificates{Warn: c.CertificateWarn, Fail: c.CertificateFail}
+}
+
+// validateRequest never shows the URL, which may hold a password or a token.
+func (c Config) validateRequest(p *problems) {
+	u, err := url.Parse(c.URL)
+	switch {
+	case c.URL == "":
+		p.add("URL is required")
+	case err != nil:
+		p.add("URL cannot be parsed")
+	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
+		p.add("URL must be absolute, with http or https and a host")
+	case u.User != nil:
+		p.add("URL must not hold a user name or password: use Auth")
+	case !validPort(u.Port()) || strings.HasSuffix(u.Host, ":"):
+		p.add("URL: the port must be a number from 1 to 65535")
+	}
+	if _, err := http.NewRequest(c.Method, "http://localhost", nil); err != nil || c.Method == http.MethodConnect {
+		p.add("method %q cannot be used", c.Method)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Header)) {
+		switch canonical := http.CanonicalHeaderKey(name); {
+		case canonical == "Accept-Encoding":
+			p.add("Header must not set Accept-Encoding: the answer would not be decompressed")
+		case canonical == "Authorization" || canonical == "Proxy-Authorization":
+			p.add("Header must not set %s: use Auth", canonical)
+		case !validName(name) || slices.ContainsFunc(c.Header[name], func(v string) bool { return !validValue(v) }):
+			p.add("Header %q has a name or value that HTTP does not allow", name)
+		}
+	}
+}
+
+func (a Auth) validate(p *problems, header http.Header) {
+	kinds := 0
+	if !a.Bearer.IsZero() {
+		kinds++
+	}
+	if a.basic() {
+		kinds++
+	}
+	if a.Header != "" || !a.Value.IsZero() {
+		kinds++
+		switch {
+		case a.Header == "" || a.Value.IsZero():
+			p.add("Auth: Header and Value belong together")
+		case !validName(a.Header):
+			p.add("Auth: Header %q is not a header name", a.Header)
+		case http.CanonicalHeaderKey(a.Header) == "Host":
+			p.add("Auth: Header must not be Host")
+		case len(header.Values(a.Header)) > 0:
+			p.add("Auth: Header %s is set in Header too", a.Header)
+		}
+	}
+	if kinds > 1 {
+		p.add("Auth: only one of Bearer, Username with Password, and Header with Value may be set")
+	}
+	if !validValue(a.Bearer.Reveal()) || !validValue(a.Value.Reveal()) {
+		p.add("Auth: the secret holds a character that a header cannot carry, such as a line break")
+	}
+	if strings.ContainsFunc(a.Username, func(r rune) bool { return r == ':' || r < ' ' || r == 0x7f }) {
+		p.add("Auth: Username must not hold a colon or a control character")
+	}
+}
+
+// any reports whether there is a credential.
+func (a Auth) any() bool { return !a.Bearer.IsZero() || a.basic() || a.Header != "" }
+
+func (a Auth) basic() bool { return a.Username != "" || !a.Password.IsZero() }
+
+// validName reports whether s is a token (RFC 9110, section 5.6.2).
+func validName(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
+	})
+}
+
+// validValue reports whether a header can carry s (RFC 9110, section 5.5).
+func validValue(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+func validPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil && n > 0
+}
+
+// err returns the problems as one error, or nil.
+func (p problems) err() error { return errors.Join(p...) }
