@@ -17,3 +17,10 @@ import (
 	_ "modernc.org/sqlite"
 	_ "github.com/alicebob/miniredis/v2"
 )
+
+import (
+	_ "github.com/hashicorp/go-retryablehttp"
+	_ "golang.org/x/oauth2"
+	_ "golang.org/x/oauth2/clientcredentials"
+	_ "golang.org/x/time/rate"
+)

@@ -1,0 +1,99 @@
+package runbook_test
+
+import (
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const module = "go.acu.edu.au/runbook"
+
+// mayCompile says which modules beyond the standard library, and which other
+// packages of ours, importing a package may compile. A package that is not
+// listed may compile none, so a new dependency has to be written down here, and
+// its price in the README.
+var mayCompile = map[string][]string{
+	"":                         {},
+	"health":                   {},
+	"health/healthtest":        {"health"},
+	"health/httpprobe":         {"", "health", "internal/certcheck"},
+	"health/netprobe":          {"health", "internal/certcheck"},
+	"health/promhealth":        {"health", "github.com/prometheus", "github.com/beorn7/perks", "github.com/cespare/xxhash", "github.com/munnerz/goautoneg", "golang.org/x/sys", "google.golang.org/protobuf", "go.yaml.in/yaml"},
+	"health/redisprobe":        {"health", "github.com/redis/go-redis", "github.com/cespare/xxhash", "go.uber.org/atomic"},
+	"health/sqlhealth":         {"health", "internal/sqlmigrate"},
+	"health/sqlprobe":          {"health"},
+	"health/wsprobe":           {"", "health", "github.com/coder/websocket"},
+	"internal/certcheck":       {"health"},
+	"internal/requirements":    {},
+	"internal/services":        {},
+	"internal/sqlmigrate":      {},
+	"examples/internal/config": {"", "github.com/goccy/go-yaml"},
+	"examples/internal/estate": {},
+	"examples/morning":         {"", "health", "health/httpprobe", "internal/certcheck", "examples/internal/config", "examples/internal/estate", "github.com/goccy/go-yaml", "golang.org/x/term", "golang.org/x/sys"},
+	"examples/sidecar":         {"", "health", "health/httpprobe", "health/promhealth", "health/redisprobe", "health/sqlprobe", "health/wsprobe", "internal/certcheck", "github.com/", "golang.org/x/", "google.golang.org/protobuf", "go.yaml.in/yaml", "go.uber.org/atomic"},
+}
+
+// compiled returns, for each package of the module, what importing it compiles
+// beyond the standard library and itself.
+func compiled(t testing.TB) map[string][]string {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-f", `{{.ImportPath}}{{"\t"}}{{join .Deps ","}}`, "./...")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	packages := make(map[string][]string)
+	for line := range strings.Lines(string(out)) {
+		path, deps, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		outside := func(dep string) bool { return !strings.Contains(strings.Split(dep, "/")[0], ".") }
+		packages[path] = slices.DeleteFunc(strings.Split(deps, ","), outside)
+	}
+	return packages
+}
+
+// Requirement: HL-PEER-HELLO-DRIVERS
+func TestPackagesCompileWhatTheyMay(t *testing.T) {
+	for path, deps := range compiled(t) {
+		name := strings.TrimPrefix(strings.TrimPrefix(path, module), "/")
+		allowed := mayCompile[name]
+		for _, dep := range deps {
+			if ours, ok := strings.CutPrefix(dep, module); ok {
+				assert.Contains(t, allowed, strings.TrimPrefix(ours, "/"), "%s imports %s", path, dep)
+				continue
+			}
+			assert.True(t, slices.ContainsFunc(allowed, func(a string) bool { return a != "" && strings.HasPrefix(dep, a) }), "%s compiles %s", path, dep)
+		}
+	}
+}
+
+// The README says what each public package compiles; the numbers are counted here.
+func TestTheREADMECountsWhatPackagesCompile(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	require.NoError(t, err)
+	rows := regexp.MustCompile("(?m)^\\| `([a-z/]*)` \\|.*\\| (\\d+) \\|$").FindAllStringSubmatch(string(readme), -1)
+	stated := make(map[string]int)
+	for _, row := range rows {
+		n, err := strconv.Atoi(row[2])
+		require.NoError(t, err)
+		stated[row[1]] = n
+	}
+	for path, deps := range compiled(t) {
+		name := strings.TrimPrefix(strings.TrimPrefix(path, module), "/")
+		if strings.Contains(path, "/internal/") || strings.HasPrefix(name, "examples") {
+			continue
+		}
+		if name == "" {
+			name = "runbook"
+		}
+		n, ok := stated[name]
+		if assert.True(t, ok, "the README has no row for %s", name) {
+			assert.Equal(t, len(deps)+1, n, "packages compiled by importing %s, its own included", name)
+		}
+	}
+}
