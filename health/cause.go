@@ -46,6 +46,10 @@ func isTimeout(err error) bool {
 }
 
 func isTLS(err error) bool {
+	// An alert from the other side is an unexported type in a net.OpError.
+	if e, ok := errors.AsType[*net.OpError](err); ok && (e.Op == "remote error" || e.Op == "local error") {
+		return true
+	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return true
 	}

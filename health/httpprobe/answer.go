@@ -11,6 +11,7 @@ import (
 	"math"
 	"net/http"
 	"net/textproto"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -38,7 +39,7 @@ func (a *attempt) read(resp *http.Response) ([]byte, error) {
 		n, err = io.Copy(io.Discard, limited)
 	} else {
 		if resp.ContentLength > 0 {
-			body.Grow(int(min(resp.ContentLength, 64<<10)) + bytes.MinRead)
+			body.Grow(int(min(resp.ContentLength, defaultMaxBody)) + bytes.MinRead)
 		}
 		n, err = body.ReadFrom(limited)
 	}
@@ -63,14 +64,18 @@ func (a *attempt) noAnswer(ctx context.Context, err error) health.Result {
 // explain says what an error of net/http means. What the library says about
 // bytes that break the protocol is not shown, since it quotes them.
 func (a *attempt) explain(ctx context.Context, err error) netcheck.Finding {
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err // its text shows the URL with its query
+	}
+	if errors.Is(err, http.ErrSchemeMismatch) {
+		return netcheck.Finding{Status: health.Unhealthy, Cause: health.CauseTLS, Message: "TLS: the server speaks plain HTTP on this port"}
+	}
 	f := a.line.Explain(ctx, err)
 	if f.Cause != health.CauseFailed {
 		return f
 	}
 	text := err.Error()
 	switch {
-	case errors.Is(err, http.ErrSchemeMismatch):
-		return netcheck.Finding{Status: health.Unhealthy, Cause: health.CauseTLS, Message: "TLS: the server speaks plain HTTP on this port"}
 	case strings.Contains(text, "server response headers exceeded"):
 		return netcheck.Finding{Status: health.Unhealthy, Cause: health.CauseTooLarge, Message: "the header of the answer is too large"}
 	case strings.Contains(text, "parse Location header"):

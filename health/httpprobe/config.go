@@ -69,7 +69,10 @@ type Config struct {
 	// HTTP makes the request, with its transport, time-out and cookies as they
 	// are; only its CheckRedirect is not used. A transport that reuses
 	// connections makes the phases dns, connect and tls zero, and net/http may
-	// send a GET again when the server had closed a reused connection.
+	// send a GET again when the server had closed a reused connection. When a
+	// probe times out while connecting, net/http goes on connecting in the
+	// background: the transport should bound that, as http.DefaultTransport
+	// does, by a Timeout of its net.Dialer and a TLSHandshakeTimeout.
 	//
 	// Nil means a transport of the prober's own: a new connection for every
 	// probe, closed after it, HTTP/1.1, no proxy, the system's certificate

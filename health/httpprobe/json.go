@@ -144,9 +144,9 @@ func (t *tree) read(body []byte) (document, error) {
 	body = bytes.TrimPrefix(body, []byte("\ufeff"))
 	// A check of the whole first: the walk below may then skip, and nesting is
 	// bounded.
-	var whole json.RawMessage
-	if err := json.Unmarshal(body, &whole); err != nil {
-		return document{}, syntaxError(body, err)
+	if !json.Valid(body) {
+		var whole json.RawMessage
+		return document{}, syntaxError(body, json.Unmarshal(body, &whole))
 	}
 	d := document{values: make([]value, t.nodes)}
 	dec := json.NewDecoder(bytes.NewReader(body))
@@ -250,14 +250,19 @@ func (w *walk) forget(n *node) {
 
 // rest skips what remains of the value that begins with token.
 func (w *walk) rest(token json.Token) error {
-	if delim, ok := token.(json.Delim); !ok || delim != '[' && delim != '{' {
-		return nil
-	}
-	for w.dec.More() {
-		if err := w.dec.Decode(&w.skip); err != nil {
+	for depth := 0; ; {
+		switch token {
+		case json.Delim('['), json.Delim('{'):
+			depth++
+		case json.Delim(']'), json.Delim('}'):
+			depth--
+		}
+		if depth == 0 {
+			return nil
+		}
+		var err error
+		if token, err = w.dec.Token(); err != nil {
 			return err
 		}
 	}
-	_, err := w.dec.Token()
-	return err
 }

@@ -20,6 +20,7 @@ type Prober struct {
 	url    *url.URL
 	target string // for messages: the method and the URL without its query
 	client *http.Client
+	own    *http.Transport // nil with Config.HTTP
 	rules  rules
 }
 
@@ -39,11 +40,12 @@ func New(cfg Config) (*Prober, error) {
 	if err != nil {
 		return nil, errors.New("httpprobe: URL cannot be parsed")
 	}
-	client := cfg.HTTP
-	if client == nil {
-		client = &http.Client{Transport: ownTransport()}
+	prober := &Prober{cfg: cfg, url: u, target: cfg.Method + " " + place(u), client: cfg.HTTP, rules: rules}
+	if prober.client == nil {
+		prober.own = ownTransport()
+		prober.client = &http.Client{Transport: prober.own}
 	}
-	return &Prober{cfg: cfg, url: u, target: cfg.Method + " " + place(u), client: client, rules: rules}, nil
+	return prober, nil
 }
 
 // maxHeader bounds the header of an answer, which MaxBody does not.
@@ -113,7 +115,7 @@ func (a *attempt) probe(ctx context.Context) health.Result {
 	if err == nil {
 		a.line.Finish()
 	} else if errors.Is(ctx.Err(), context.Canceled) {
-		return a.measure(result(a.line.Explain(ctx, err)))
+		return a.measure(result(a.explain(ctx, err)))
 	}
 	return a.judge(ctx, resp, body, err)
 }
@@ -138,7 +140,14 @@ func (a *attempt) send(ctx context.Context) (*http.Response, error) {
 	cfg.Auth.set(req)
 	client := *a.p.client
 	client.CheckRedirect = a.redirect
-	return client.Do(req)
+	resp, err := client.Do(req)
+	if err != nil && a.p.own != nil {
+		// net/http goes on connecting after a request has ended, for the next
+		// one to use, and without end if the other side is silent. This ends
+		// such attempts, and leaves alone those of other probes under way.
+		a.p.own.CloseIdleConnections()
+	}
+	return resp, err
 }
 
 // set puts the credential into the request.

@@ -3,7 +3,7 @@
 // evicts, persists and replicates, whether it takes writes, and how long the
 // queues in it are.
 //
-//	warn, fail := 80.0, 95.0
+//	warn, fail, long := 80.0, 95.0, 1000.0
 //	prober, err := redisprobe.New(redisprobe.Config{
 //		Client: client, // the *redis.Client that the host has anyway
 //		Memory: health.Limit{Warn: &warn, Fail: &fail}, // % of maxmemory

@@ -16,6 +16,10 @@ import (
 
 // A Prober looks at one Redis server. Make one with [New]. It is safe for
 // concurrent use, and needs no closing: it holds no connection between probes.
+//
+// A probe returns soon after its context ends. Should the client's dialer not do
+// so (go-redis's own does not, during a TLS handshake), it goes on by itself for
+// the client's DialTimeout at most, and what it then has is closed.
 type Prober struct {
 	config  Config
 	options redis.Options // of connections, read-only

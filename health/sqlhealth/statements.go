@@ -78,8 +78,8 @@ const (
 		ORDER BY p.start`
 
 	pruneHours  = `DELETE FROM runbook_health_hours WHERE hour < $1`
-	pruneSpells = `DELETE FROM runbook_health_spells WHERE ended < $1 OR (ended IS NULL
-		AND check_name IN (SELECT check_name FROM runbook_health_state WHERE at + valid < $1))`
+	pruneSpells = `DELETE FROM runbook_health_spells WHERE ended <= $1 OR (ended IS NULL
+		AND check_name IN (SELECT check_name FROM runbook_health_state WHERE at + valid <= $1))`
 
 	holderOf = `SELECT holder, result FROM runbook_health_leases WHERE check_name = $1`
 	publish  = `UPDATE runbook_health_leases SET result = $1 WHERE check_name = $2 AND holder = $3`

@@ -26,12 +26,11 @@ type Config struct {
 	Holder string
 	// Location is the zone in which days begin. Nil means UTC.
 	Location *time.Location
-	// Retention is for how long history is kept. Zero means 90 days. Less than
-	// an hour is an error.
+	// Retention is for how long history is kept. Zero means 91 days: 90 whole
+	// days and the one that has begun. Less than an hour is an error.
 	Retention time.Duration
 }
 
-// defaultRetention is 90 whole days and the one that has begun.
 const defaultRetention = 91 * 24 * time.Hour
 
 // A Store keeps history and leases in a database. [New] makes one. It is safe
@@ -104,18 +103,13 @@ func validName(check string) error {
 	return nil
 }
 
-// The times that nanoseconds since 1970 in 64 bits can tell.
-var (
-	minTime = time.Unix(0, math.MinInt64) //nolint:gochecknoglobals // a constant
-	maxTime = time.Unix(0, math.MaxInt64) //nolint:gochecknoglobals // a constant
-)
-
-// nanos returns t as the database has it, or the nearest time that it can have.
+// nanos returns t as the database has it, or the nearest time that it can
+// have: 64 bits of nanoseconds reach from 1677 to 2262.
 func nanos(t time.Time) int64 {
 	switch {
-	case t.Before(minTime):
+	case t.Before(fromNanos(math.MinInt64)):
 		return math.MinInt64
-	case t.After(maxTime):
+	case t.After(fromNanos(math.MaxInt64)):
 		return math.MaxInt64
 	}
 	return t.UnixNano()

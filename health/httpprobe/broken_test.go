@@ -1,0 +1,407 @@
+package httpprobe_test
+
+import (
+	"bufio"
+	"compress/gzip"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"go.acu.edu.au/runbook/health"
+	"go.acu.edu.au/runbook/health/httpprobe"
+)
+
+// raw listens on loopback and lets talk answer each connection as it likes,
+// after the request was read. The connection is closed when talk returns.
+func raw(t testing.TB, talk func(net.Conn)) (url string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+					talk(conn)
+				}
+			}()
+		}
+	}()
+	return "http://" + l.Addr().String() + "/"
+}
+
+// say returns a talk that writes text and hangs up.
+func say(text string) func(net.Conn) {
+	return func(conn net.Conn) { _, _ = io.WriteString(conn, text) }
+}
+
+// TestBrokenAnswers shows what is said of a server that answers badly.
+//
+// Requirement: HL-WANT-2
+func TestBrokenAnswers(t *testing.T) {
+	reset := func(conn net.Conn) { _ = conn.(*net.TCPConn).SetLinger(0) }
+	for _, c := range []struct {
+		name  string
+		talk  func(net.Conn)
+		cause health.Cause
+		want  string
+	}{
+		{"nothing", say(""), health.CauseConnection, "the connection broke while waiting for the answer"},
+		{"reset", reset, health.CauseConnection, "the connection broke while waiting for the answer"},
+		{"half a header", say("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n"), health.CauseConnection, "the connection broke while reading the header of the answer"},
+		{"not HTTP", say("SSH-2.0-OpenSSH_9.2\r\n"), health.CauseProtocol, "the answer is not valid HTTP"},
+		{"odd status", say("HTTP/1.1 abc OK\r\n\r\n"), health.CauseProtocol, "the answer is not valid HTTP"},
+		{"odd header", say("HTTP/1.1 200 OK\r\nno colon\r\n\r\n"), health.CauseProtocol, "the answer is not valid HTTP"},
+		{"odd length", say("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"), health.CauseProtocol, "the answer is not valid HTTP"},
+		{"odd transfer encoding", say("HTTP/1.1 200 OK\r\nTransfer-Encoding: rot13\r\n\r\n"), health.CauseProtocol, "the answer is not valid HTTP"},
+		{"huge header", func(conn net.Conn) {
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n")
+			for range 100 {
+				_, _ = io.WriteString(conn, "X-Pad: "+strings.Repeat("x", 8000)+"\r\n")
+			}
+		}, health.CauseTooLarge, "the header of the answer is too large"},
+		{"cut off body", say("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"status\":"), health.CauseConnection, "the connection broke while reading the body of the answer"},
+		{"cut off chunks", say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"), health.CauseConnection, "the connection broke while reading the body of the answer"},
+		{"odd chunks", say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"), health.CauseProtocol, "the answer is not valid HTTP"},
+		{"not gzip", say("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 20\r\n\r\nthis is no gzip data"), health.CauseProtocol, "the answer is not valid HTTP"},
+		{"other protocol", say("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"), health.CauseStatus, "answered 101 (Switching Protocols), want 200 to 299"},
+		{"error before the body broke", say("HTTP/1.1 500 Oops\r\nContent-Length: 100\r\n\r\n"), health.CauseStatus, "answered 500 (Internal Server Error), want 200 to 299"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := must(t, httpprobe.Config{URL: raw(t, c.talk)}).Probe(t.Context())
+			assert.Equal(t, health.Unhealthy, r.Status)
+			assert.Equal(t, c.cause, r.Cause)
+			assert.Equal(t, c.want, rest(r))
+			_, measured := r.Measurement("response_time")
+			assert.Equal(t, strings.Contains(c.name, "protocol"), measured, "only a complete answer has a time")
+		})
+	}
+}
+
+// TestUnknownErrors shows that the text of an error that nothing is known about
+// is shown without the URL that net/http puts before it.
+func TestUnknownErrors(t *testing.T) {
+	client := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) { return nil, errors.New("tunnel\nis down") })}
+	r := must(t, httpprobe.Config{URL: "http://a.test/?key=" + canary, HTTP: client}).Probe(t.Context())
+	assert.Equal(t, health.Unhealthy, r.Status)
+	assert.Equal(t, health.CauseFailed, r.Cause)
+	assert.Equal(t, "GET http://a.test/: failed before connecting: tunnel is down", r.Message)
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// hang returns a talk that writes text, and then tick again and again until the
+// prober hangs up. ended counts those that did.
+func hang(text, tick string, ended *atomic.Int64) func(net.Conn) {
+	return func(conn net.Conn) {
+		defer ended.Add(1)
+		_, err := io.WriteString(conn, text)
+		for err == nil {
+			time.Sleep(time.Second)
+			_, err = io.WriteString(conn, tick)
+		}
+	}
+}
+
+// pipes returns a client whose connections lead to talk, in memory, so that
+// waiting takes no time within a synctest bubble.
+func pipes(talk func(net.Conn)) *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			near, far := net.Pipe()
+			go func() {
+				defer far.Close()
+				if _, err := http.ReadRequest(bufio.NewReader(far)); err == nil {
+					talk(far)
+				}
+			}()
+			return near, nil
+		},
+	}}
+}
+
+// TestTimeouts shows that a probe ends with its context, wherever the server
+// hangs, and says where that was.
+func TestTimeouts(t *testing.T) {
+	const head = "HTTP/1.1 200 OK\r\n"
+	for _, c := range []struct{ name, text, tick, where string }{
+		{"silence", "", "", "while waiting for the answer"},
+		{"slow drip of headers", head, "X-Drip: 1\r\n", "while reading the header of the answer"},
+		{"body that never ends", head + "\r\n", "x", "while reading the body of the answer"},
+		{"chunks that never end", head + "Transfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n", "while reading the body of the answer"},
+		{"body that never comes", head + "Content-Length: 10\r\n\r\n", "", "while reading the body of the answer"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var ended atomic.Int64
+				p := must(t, httpprobe.Config{URL: "http://a.test/", HTTP: pipes(hang(c.text, c.tick, &ended))})
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+				defer cancel()
+				r := p.Probe(ctx)
+				assert.Equal(t, health.Unhealthy, r.Status)
+				assert.Equal(t, health.CauseTimeout, r.Cause)
+				assert.Equal(t, "timed out after 5s "+c.where, rest(r))
+				assert.Equal(t, 5*time.Second, r.Duration)
+				time.Sleep(2 * time.Second)
+				assert.Equal(t, int64(1), ended.Load(), "the connection is closed")
+			})
+		})
+	}
+	t.Run("time-out of the host's client", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			var ended atomic.Int64
+			client := pipes(hang("", "", &ended))
+			client.Timeout = 3 * time.Second
+			r := must(t, httpprobe.Config{URL: "http://a.test/", HTTP: client}).Probe(t.Context())
+			assert.Equal(t, health.CauseTimeout, r.Cause)
+			assert.Equal(t, "timed out after 3s while waiting for the answer", rest(r))
+			time.Sleep(2 * time.Second)
+			assert.Equal(t, int64(1), ended.Load(), "the connection is closed")
+		})
+	})
+	t.Run("connecting", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}}
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			r := must(t, httpprobe.Config{URL: "http://a.test/", HTTP: &http.Client{Transport: transport}}).Probe(ctx)
+			assert.Equal(t, health.CauseTimeout, r.Cause)
+			assert.Equal(t, "timed out after 5s before connecting", rest(r))
+			transport.CloseIdleConnections() // a prober leaves the host's transport alone
+		})
+	})
+	t.Run("TLS handshake", func(t *testing.T) {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		defer l.Close()
+		closed := make(chan error, 1)
+		go func() {
+			conn, err := l.Accept()
+			if err == nil {
+				_, err = io.Copy(io.Discard, conn)
+			}
+			closed <- err
+		}()
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		r := must(t, httpprobe.Config{URL: "https://" + l.Addr().String() + "/"}).Probe(ctx)
+		assert.Equal(t, health.CauseTimeout, r.Cause)
+		assert.Regexp(t, `^timed out after \d+ms in the TLS handshake$`, rest(r))
+		select {
+		case <-closed:
+		case <-time.After(10 * time.Second):
+			assert.Fail(t, "the connection stays open after the probe")
+		}
+	})
+}
+
+// TestLatency shows that the time until the end of the body counts, and is
+// split into phases.
+func TestLatency(t *testing.T) {
+	slow := func(conn net.Conn) {
+		time.Sleep(300 * time.Millisecond)
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no")
+		time.Sleep(200 * time.Millisecond)
+		_, _ = io.WriteString(conn, "k")
+	}
+	for _, c := range []struct {
+		name   string
+		budget health.Budget
+		status health.Status
+		want   string
+	}{
+		{"any time", health.Budget{}, health.Healthy, ""},
+		{"enough", health.Budget{Warn: 500 * time.Millisecond}, health.Healthy, ""},
+		{"slow", health.Budget{Warn: 400 * time.Millisecond, Fail: time.Second}, health.Degraded, "took 500ms, more than 400ms"},
+		{"too slow", health.Budget{Fail: 450 * time.Millisecond}, health.Unhealthy, "took 500ms, more than 450ms"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := must(t, httpprobe.Config{URL: "http://a.test/", HTTP: pipes(slow), Latency: c.budget}).Probe(t.Context())
+				assert.Equal(t, c.status, r.Status)
+				assert.Equal(t, c.want, rest(r))
+				for name, want := range map[string]float64{"response_time": 500, "first_byte": 300, "transfer": 200, "connect": 0} {
+					m, ok := r.Measurement(name)
+					assert.True(t, ok, name)
+					assert.Equal(t, want, m.Value, name)
+				}
+			})
+		})
+	}
+}
+
+// TestTooLarge shows that a body is read only as far as allowed, counted after
+// decompression.
+func TestTooLarge(t *testing.T) {
+	const most = 64 << 10
+	zeros := make([]byte, 1<<20)
+	var sent atomic.Int64
+	write := func(w io.Writer, chunks int) {
+		for range chunks {
+			n, err := w.Write(zeros)
+			sent.Add(int64(n))
+			if err != nil {
+				return
+			}
+		}
+	}
+	for _, c := range []struct {
+		name string
+		h    http.HandlerFunc
+		most int64 // that the server got rid of
+	}{
+		{"100 MB announced", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", fmt.Sprint(100<<20))
+			write(w, 100)
+		}, 50 << 20},
+		{"100 MB in chunks", func(w http.ResponseWriter, _ *http.Request) { write(w, 100) }, 50 << 20},
+		{"never ending", func(w http.ResponseWriter, _ *http.Request) { write(w, 1<<30) }, 50 << 20},
+		{"gzip bomb", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			z := gzip.NewWriter(w)
+			write(z, 100)
+			_ = z.Close()
+		}, 100 << 20},
+		{"one byte", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(zeros[:most+1]) }, 1 << 20},
+	} {
+		for _, look := range []string{"", "x"} {
+			t.Run(c.name+look, func(t *testing.T) {
+				sent.Store(0)
+				s := serve(t, c.h)
+				p := must(t, httpprobe.Config{URL: s.URL + "/", MaxBody: most, Contains: look})
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				r := p.Probe(t.Context())
+				runtime.ReadMemStats(&after)
+				assert.Equal(t, health.Unhealthy, r.Status)
+				assert.Equal(t, health.CauseTooLarge, r.Cause)
+				assert.Equal(t, "answered 200 (OK) with a body of more than 65536 bytes", rest(r))
+				s.Close() // waits for the handler, which ends because its connection is closed
+				assert.LessOrEqual(t, sent.Load(), c.most)
+				assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(32<<20), "bytes allocated by prober and server")
+			})
+		}
+	}
+	t.Run("exactly", func(t *testing.T) {
+		s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(zeros[:most]) }))
+		r := must(t, httpprobe.Config{URL: s.URL, MaxBody: most}).Probe(t.Context())
+		assert.Equal(t, health.Healthy, r.Status, r.Message)
+	})
+	t.Run("answer to HEAD", func(t *testing.T) {
+		s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "999999") }))
+		r := must(t, httpprobe.Config{URL: s.URL, Method: "HEAD", MaxBody: most}).Probe(t.Context())
+		assert.Equal(t, health.Healthy, r.Status, r.Message)
+	})
+}
+
+// TestNothingLeaks shows that neither goroutines nor connections stay after
+// probes that went well, failed, stopped early and timed out.
+func TestNothingLeaks(t *testing.T) {
+	var open atomic.Int64
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/hang":
+			<-r.Context().Done()
+		case "/large":
+			_, _ = w.Write(make([]byte, 1<<20))
+		case "/redirect":
+			http.Redirect(w, r, "/", http.StatusFound)
+		}
+	}))
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			open.Add(1)
+		case http.StateClosed, http.StateHijacked:
+			open.Add(-1)
+		}
+	}
+	s.Start()
+	defer s.Close()
+	before := runtime.NumGoroutine()
+	for _, path := range []string{"/", "/hang", "/large", "/redirect"} {
+		p := must(t, httpprobe.Config{URL: s.URL + path, MaxBody: 1 << 10, Redirects: 1})
+		for range 20 {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			p.Probe(ctx)
+			cancel()
+		}
+	}
+	assert.Eventually(t, func() bool { return open.Load() == 0 }, 10*time.Second, 5*time.Millisecond, "connections stay open")
+	assert.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+2 }, 10*time.Second, 5*time.Millisecond, "goroutines stay")
+}
+
+// resolver answers every DNS question with a code, or not at all if it is
+// negative, and returns a client that asks it.
+func resolver(t testing.TB, rcode int) *http.Client {
+	t.Helper()
+	server, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = server.Close() })
+	go func() {
+		buf := make([]byte, 512)
+		for {
+			n, from, err := server.ReadFrom(buf)
+			if err != nil {
+				return
+			}
+			if rcode >= 0 && n > 12 {
+				binary.BigEndian.PutUint16(buf[2:], 0x8180|uint16(rcode)) // an answer, recursion available
+				binary.BigEndian.PutUint16(buf[10:], 0)                   // no additional records
+				_, _ = server.WriteTo(buf[:n], from)
+			}
+		}
+	}()
+	dialer := &net.Dialer{Resolver: &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "udp", server.LocalAddr().String())
+	}}}
+	return &http.Client{Transport: &http.Transport{DialContext: dialer.DialContext}}
+}
+
+// TestNoAddress shows what is said where the name does not resolve.
+//
+// Requirement: HL-WANT-7
+func TestNoAddress(t *testing.T) {
+	probe := func(t *testing.T, rcode int, timeout time.Duration) health.Result {
+		ctx, cancel := context.WithTimeout(t.Context(), timeout)
+		defer cancel()
+		return must(t, httpprobe.Config{URL: "http://qa.example.invalid/", HTTP: resolver(t, rcode)}).Probe(ctx)
+	}
+	r := probe(t, 3, 10*time.Second)
+	assert.Equal(t, health.CauseDNS, r.Cause)
+	assert.Equal(t, "host name qa.example.invalid has no address, or does not exist", rest(r))
+	assert.Empty(t, r.Measurements)
+
+	r = probe(t, 2, 10*time.Second)
+	assert.Equal(t, health.CauseDNS, r.Cause)
+	assert.Equal(t, "host name qa.example.invalid cannot be resolved: server misbehaving", rest(r))
+
+	r = probe(t, -1, 50*time.Millisecond)
+	assert.Equal(t, health.CauseTimeout, r.Cause)
+	assert.Regexp(t, `^timed out after \d+ms while resolving qa.example.invalid$`, rest(r))
+}
