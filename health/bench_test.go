@@ -4,6 +4,7 @@ package health_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -184,18 +185,33 @@ func BenchmarkResult(b *testing.B) {
 		{name: "same-hooks", change: hooks},
 		{name: "changed-hooks", flap: true, change: hooks},
 		{name: "same-history", change: func(cfg *health.Config) { cfg.History = &health.MemoryHistory{} }},
+		{name: "same-history-fails", change: func(cfg *health.Config) { cfg.History = &failingHistory{} }},
 	}
+	const flushed = 10_000 // results at once
 	for _, c := range cases {
 		for _, n := range []int{10, 1000, 10_000} {
 			b.Run(fmt.Sprintf("%s/checks=%d", c.name, n), func(b *testing.B) {
 				m := checkedMonitor(b, n, c.change)
 				name, result := benchName(n/2), health.Result{Status: health.Healthy, Time: time.Now(), Duration: time.Millisecond}
+				taken := 0
+				take := func() {
+					result.Time = result.Time.Add(time.Millisecond)
+					m.Take(b.Context(), name, result)
+					if taken++; taken%flushed == 0 {
+						m.Flush(b.Context())
+					}
+				}
+				if c.name == "same-history-fails" {
+					for range 6 * flushed { // until no more samples are kept
+						take()
+					}
+				}
 				b.ReportAllocs()
 				for b.Loop() {
 					if c.flap {
 						result.Status = other(result.Status)
 					}
-					m.Take(b.Context(), name, result)
+					take()
 					if m.Status() != result.Status {
 						b.Fatal("the result does not show in the status")
 					}
@@ -204,6 +220,11 @@ func BenchmarkResult(b *testing.B) {
 		}
 	}
 }
+
+// A failingHistory takes no samples.
+type failingHistory struct{ health.MemoryHistory }
+
+func (*failingHistory) Append(context.Context, []health.Sample) error { return errors.New("full") }
 
 // BenchmarkSnapshot reads the state of all checks: as long as nothing new came
 // in (target: as a pointer), and after each result, which makes a new report
@@ -267,14 +288,15 @@ func BenchmarkCheckWaiting(b *testing.B) {
 	}
 }
 
-// BenchmarkSchedule runs 10,000 checks every 10 s, without a history, for 6 s
-// after a start of 6 s. Target: under 5 MB and 6 % of a core, at most 100
-// goroutines, and 1,000 runs/s kept. Use -benchtime=1x.
+// BenchmarkSchedule runs 10,000 checks every 10 s, without a history, for one
+// interval after a start of 5.2 s, in which all are probed at once and then wait
+// for their phase. Target: under 5 MB and 6 % of a core, at most 100 goroutines,
+// and 1,000 runs/s kept. Use -benchtime=1x.
 func BenchmarkSchedule(b *testing.B) {
 	if testing.Short() {
-		b.Skip("takes 12 s")
+		b.Skip("takes 15 s")
 	}
-	const checks, interval, start, watch = 10_000, 10 * time.Second, 6 * time.Second, 6 * time.Second
+	const checks, interval, spread, start = 10_000, 10 * time.Second, 200 * time.Millisecond, 5200 * time.Millisecond
 	for b.Loop() {
 		var runs atomic.Int64
 		prober := health.ProberFunc(func(context.Context) health.Result {
@@ -283,6 +305,7 @@ func BenchmarkSchedule(b *testing.B) {
 		})
 		goroutines, memory := runtime.NumGoroutine(), memoryUsed()
 		m := benchMonitor(b, checks, prober, func(cfg *health.Config) {
+			cfg.StartSpread = spread
 			for i := range cfg.Checks {
 				cfg.Checks[i].Interval = interval
 			}
@@ -292,7 +315,7 @@ func BenchmarkSchedule(b *testing.B) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		from, ran, cpu, most := time.Now(), runs.Load(), cpuTime(), 0
-		for time.Since(from) < watch {
+		for time.Since(from) < interval {
 			most = max(most, runtime.NumGoroutine()-goroutines)
 			time.Sleep(20 * time.Millisecond)
 		}
@@ -303,10 +326,8 @@ func BenchmarkSchedule(b *testing.B) {
 		b.ReportMetric(float64(most), "goroutines")
 		b.ReportMetric(float64(after.TotalAlloc-before.TotalAlloc)/float64(ran), "B/run")
 		b.ReportMetric(float64(m.Self().Lag.Microseconds())/1000, "lag-ms")
-		used := memoryUsed()
-		b.ReportMetric(float64(int64(used-memory))/1e6, "MB")
-		m.Snapshot()
-		b.ReportMetric(float64(int64(memoryUsed()-used))/1e6, "snapshot-MB")
+		b.ReportMetric(float64(int64(memoryUsed()-memory))/1e6, "MB")
+		b.ReportMetric(float64(m.Self().Skipped), "skipped")
 		require.NoError(b, m.Stop(b.Context()))
 	}
 }
@@ -330,20 +351,26 @@ func cpuTime() time.Duration {
 }
 
 // BenchmarkStubborn has 64 probers, as many as there are workers, that begin to
-// ignore their context, beside 64 others that are due every second or every
-// two. Target: the others lag by less than one interval. Use -benchtime=1x.
+// ignore their context, beside 64 others: at any time when all run in their
+// phases, or at the start, when all are due within half a second. Target: the
+// others lag by less than one interval. Use -benchtime=1x.
 func BenchmarkStubborn(b *testing.B) {
 	if testing.Short() {
-		b.Skip("takes 5 to 11 s")
+		b.Skip("takes 29 s")
 	}
-	cases := []struct{ interval, timeout time.Duration }{
-		{2 * time.Second, 500 * time.Millisecond},
-		{time.Second, time.Second},
+	cases := []struct {
+		interval, timeout time.Duration
+		fromStart         bool
+	}{
+		{2 * time.Second, 500 * time.Millisecond, false},
+		{time.Second, time.Second, false},
+		{2 * time.Second, 500 * time.Millisecond, true},
+		{time.Second, time.Second, true},
 	}
 	for _, c := range cases {
-		b.Run(fmt.Sprintf("interval=%v/timeout=%v", c.interval, c.timeout), func(b *testing.B) {
+		b.Run(fmt.Sprintf("interval=%v/timeout=%v/start=%v", c.interval, c.timeout, c.fromStart), func(b *testing.B) {
 			for b.Loop() {
-				lag := stubborn(b, c.interval, c.timeout)
+				lag := stubborn(b, c.interval, c.timeout, c.fromStart)
 				b.ReportMetric(lag.Seconds(), "lag-s")
 				b.ReportMetric(lag.Seconds()/c.interval.Seconds(), "lag-intervals")
 			}
@@ -351,21 +378,27 @@ func BenchmarkStubborn(b *testing.B) {
 	}
 }
 
-// stubborn returns by how much the longest time between two probes of a check
-// exceeds its interval, while 64 probers of others hang.
-func stubborn(b *testing.B, interval, timeout time.Duration) time.Duration {
+// stubborn returns how late the latest probe of a check is while 64 probers of
+// others hang: against one interval after the probe before, or from the start,
+// against the end of the time over which first probes are spread.
+func stubborn(b *testing.B, interval, timeout time.Duration, fromStart bool) time.Duration {
+	b.Helper()
 	const each = health.DefaultWorkers
+	next, watch := interval, 3*interval+timeout
+	if fromStart { // phases begin after the first probe, up to 1.5 intervals later
+		next, watch = 2*interval, timeout+3*time.Second
+	}
 	var hang atomic.Bool
 	release := make(chan struct{})
 	var mu sync.Mutex
-	last, worst := make([]time.Time, each), time.Duration(0)
-	gap := func(i int, now time.Time) {
+	due, worst := make([]time.Time, each), time.Duration(0)
+	seen := func(i int, now time.Time) {
 		mu.Lock()
 		defer mu.Unlock()
-		if hang.Load() && !last[i].IsZero() {
-			worst = max(worst, now.Sub(last[i])-interval)
+		if hang.Load() {
+			worst = max(worst, now.Sub(due[i]))
 		}
-		last[i] = now
+		due[i] = now.Add(next)
 	}
 	m := benchMonitor(b, 2*each, benchHealthy, func(cfg *health.Config) {
 		for i := range cfg.Checks {
@@ -373,7 +406,7 @@ func stubborn(b *testing.B, interval, timeout time.Duration) time.Duration {
 			c.Interval, c.Timeout = interval, timeout
 			c.Prober = health.ProberFunc(func(context.Context) health.Result {
 				if i%2 == 0 {
-					gap(i/2, time.Now())
+					seen(i/2, time.Now())
 				} else if hang.Load() {
 					<-release
 				}
@@ -381,12 +414,18 @@ func stubborn(b *testing.B, interval, timeout time.Duration) time.Duration {
 			})
 		}
 	})
+	for i := range due {
+		due[i] = time.Now().Add(health.DefaultStartSpread)
+	}
+	hang.Store(fromStart)
 	require.NoError(b, m.Start(b.Context()))
-	time.Sleep(2*interval + interval/2) // every check is in its phase then
-	hang.Store(true)
-	time.Sleep(3 * interval)
+	if !fromStart {
+		time.Sleep(2*interval + interval/2) // until every check is in its phase
+		hang.Store(true)
+	}
+	time.Sleep(watch)
 	for i, now := 0, time.Now(); i < each; i++ {
-		gap(i, now)
+		seen(i, now)
 	}
 	close(release)
 	require.NoError(b, m.Stop(b.Context()))

@@ -7,11 +7,12 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"syscall"
 )
 
-// CauseOf names the cause in an error of the standard library's network,
+// CauseOf names the cause in an error of the standard library's network, HTTP,
 // TLS and context packages, however deeply it is wrapped. An error that it
 // does not know has [CauseFailed]; nil has the empty cause.
 func CauseOf(err error) Cause {
@@ -41,12 +42,22 @@ func isTimeout(err error) bool {
 	if isAny(err, context.DeadlineExceeded, os.ErrDeadlineExceeded, syscall.ETIMEDOUT) {
 		return true
 	}
-	e, ok := errors.AsType[net.Error](err)
-	return ok && e.Timeout()
+	// A net.Error tells of the error right inside it only: ask each.
+	for {
+		e, ok := errors.AsType[net.Error](err)
+		if !ok || e.Timeout() {
+			return ok
+		}
+		err = errors.Unwrap(e)
+	}
 }
 
 func isTLS(err error) bool {
-	// An alert from the other side is an unexported type in a net.OpError.
+	if errors.Is(err, http.ErrSchemeMismatch) { // plain HTTP where TLS was expected
+		return true
+	}
+	// An alert in a connection over TCP is a net.OpError of crypto/tls around a
+	// value of an unexported type.
 	if e, ok := errors.AsType[*net.OpError](err); ok && (e.Op == "remote error" || e.Op == "local error") {
 		return true
 	}

@@ -10,3 +10,6 @@ func (m *Monitor) Take(ctx context.Context, check string, result Result) {
 	m.mu.Unlock()
 	m.deliver()
 }
+
+// Flush writes to the history what it has not got yet.
+func (m *Monitor) Flush(ctx context.Context) { m.flush(ctx) }

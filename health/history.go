@@ -42,7 +42,8 @@ type History interface {
 	Buckets(ctx context.Context, check string, r Resolution, from, to time.Time) ([]Bucket, error)
 
 	// Spells returns when the check was Unhealthy between from and to, oldest
-	// first.
+	// first: each that overlaps that time, whole. One goes on if the newest
+	// sample is of it, and valid up to to.
 	Spells(ctx context.Context, check string, from, to time.Time) ([]Spell, error)
 }
 
@@ -91,6 +92,9 @@ func (b *Bucket) Uptime() (share float64, ok bool) {
 	return float64(up) / float64(all), true
 }
 
+// empty reports whether the bucket holds nothing.
+func (b *Bucket) empty() bool { return b.In == Bucket{}.In && b.Latencies == Latencies{} }
+
 // Merge adds what other holds to b, and leaves b.Start.
 func (b *Bucket) Merge(other *Bucket) {
 	for i := range b.In {
@@ -117,7 +121,7 @@ func (s Sample) Spans(next time.Time) iter.Seq[Span] {
 	return func(yield func(Span) bool) {
 		at, expires := s.Time, s.Time.Add(s.Valid)
 		for at.Before(next) {
-			span := Span{Start: at, Status: s.Status}
+			span := Span{Start: at, Status: s.Status.orUnknown()}
 			end := at.Truncate(15 * time.Minute).Add(15 * time.Minute)
 			if at.Before(expires) {
 				end = earlier(end, expires)
@@ -142,9 +146,9 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // Latencies counts durations in 64 classes, each 2^(1/4) times as wide as the
-// one before, from 1 ms to 55 s: a quantile is at most 19 % too high. Counts
-// that would overflow are halved, all together, which keeps the quantiles. The
-// zero value is empty.
+// one before, from 1 ms to 55 s: a quantile is at most 19 % too high, or 1 ms.
+// Counts that would overflow are halved, all together, which keeps the
+// quantiles; what is added later then weighs more. The zero value is empty.
 type Latencies [64]uint16
 
 // Add counts d. Zero and less is not counted.
@@ -152,31 +156,35 @@ func (l *Latencies) Add(d time.Duration) {
 	if d <= 0 {
 		return
 	}
-	l.add(latencyClass(d), 1)
+	class := latencyClass(d)
+	if l[class] == math.MaxUint16 {
+		for i, n := range l {
+			l[i] = n - n/2
+		}
+	}
+	l[class]++
 }
 
 // Merge adds the counts of other.
 func (l *Latencies) Merge(other *Latencies) {
-	for i, n := range other {
-		if n > 0 {
-			l.add(i, n)
+	var sums [len(l)]uint32
+	most := uint32(0)
+	for i := range sums {
+		sums[i] = uint32(l[i]) + uint32(other[i])
+		most = max(most, sums[i])
+	}
+	for i, n := range sums {
+		if most > math.MaxUint16 {
+			n -= n / 2
 		}
+		l[i] = uint16(n)
 	}
 }
 
-func (l *Latencies) add(class int, n uint16) {
-	if l[class] > math.MaxUint16-n {
-		for i := range l {
-			l[i] = (l[i] + 1) / 2
-		}
-		n = (n + 1) / 2
-	}
-	l[class] += n
-}
-
-// Quantile returns the time within which a share q (0 to 1) of the durations
-// counted lay: 0.95 for the 95th percentile. It is zero when nothing was
-// counted. Durations over 55 s are reported as 55 s.
+// Quantile returns the time within which a share q of the durations counted
+// lay: 0.95 for the 95th percentile, 0 or less for the shortest, 1 or more for
+// the longest. It is zero when nothing was counted. Durations over 55 s are
+// reported as 55 s.
 func (l *Latencies) Quantile(q float64) time.Duration {
 	var total uint64
 	for _, n := range l {
@@ -185,7 +193,7 @@ func (l *Latencies) Quantile(q float64) time.Duration {
 	if total == 0 {
 		return 0
 	}
-	rank := max(1, uint64(math.Ceil(q*float64(total))))
+	rank := max(1, uint64(math.Ceil(min(max(q, 0), 1)*float64(total))))
 	var seen uint64
 	for i, n := range l {
 		if seen += uint64(n); seen >= rank {

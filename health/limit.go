@@ -3,6 +3,7 @@ package health
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"time"
 )
@@ -44,7 +45,8 @@ func (b Budget) Validate() error {
 	return nil
 }
 
-// Limit is how far a measurement may go. The zero Limit allows any value.
+// Limit is how far a measurement may go. The zero Limit allows any value. A
+// value that is not a number (NaN) is past every limit that is set.
 type Limit struct {
 	// Warn makes a healthy result Degraded when the value is past it. Nil: never.
 	Warn *float64
@@ -69,20 +71,29 @@ func (l Limit) Apply(r Result, m Measurement) Result {
 		if l.Below {
 			word = "less"
 		}
-		return r.Worsen(limit.status, CauseThreshold, fmt.Sprintf("%v, %s than %s", m, word, strconv.FormatFloat(*limit.at, 'f', -1, 64)))
+		message := fmt.Sprintf("%v, %s than %s", m, word, strconv.FormatFloat(*limit.at, 'f', -1, 64))
+		if math.IsNaN(m.Value) {
+			message = fmt.Sprintf("%s is not a number", m.Name)
+		}
+		return r.Worsen(limit.status, CauseThreshold, message)
 	}
 	return r
 }
 
 func (l Limit) past(value, limit float64) bool {
 	if l.Below {
-		return value < limit
+		return !(value >= limit)
 	}
-	return value > limit
+	return !(value <= limit)
 }
 
 // Validate returns what is wrong with the limit, or nil.
 func (l Limit) Validate() error {
+	for _, at := range [...]*float64{l.Warn, l.Fail} {
+		if at != nil && math.IsNaN(*at) {
+			return errors.New("limit: NaN is not a limit")
+		}
+	}
 	if l.Warn != nil && l.Fail != nil && l.past(*l.Warn, *l.Fail) {
 		return fmt.Errorf("limit: warn (%v) must be reached before fail (%v)", *l.Warn, *l.Fail)
 	}

@@ -32,7 +32,12 @@ var _ History = (*MemoryHistory)(nil)
 type track struct {
 	last        Sample // without the name
 	hours, days []cell // by start
-	spells      []Spell
+	spells      []spell
+}
+
+// A spell is a Spell in less memory.
+type spell struct {
+	start, end int64 // Unix nanoseconds; end is 0 while the spell goes on
 }
 
 // A cell is a Bucket in less memory.
@@ -69,9 +74,10 @@ func (h *MemoryHistory) Append(ctx context.Context, samples []Sample) error {
 func (h *MemoryHistory) add(t *track, s Sample) {
 	s.Check = ""
 	if !t.last.Time.IsZero() {
-		for span := range t.last.Spans(s.Time) {
+		for span := range t.last.after(s.Time.AddDate(0, 0, -daysKept)).Spans(s.Time) {
 			hour, day := t.cells(span.Start, h.Location)
-			ms := uint32(span.Length.Milliseconds())
+			// Differences of rounded times add up; rounded differences do not.
+			ms := uint32(span.Start.Add(span.Length).UnixMilli() - span.Start.UnixMilli())
 			hour.in[span.Status] += ms
 			day.in[span.Status] += ms
 		}
@@ -83,16 +89,26 @@ func (h *MemoryHistory) add(t *track, s Sample) {
 	t.last = s
 }
 
+// after returns s without the time before t, so that a check that comes back
+// after years does not fill buckets that are no longer kept.
+func (s Sample) after(t time.Time) Sample {
+	if t = t.Truncate(15 * time.Minute); s.Time.Before(t) {
+		s.Valid -= t.Sub(s.Time)
+		s.Time = t
+	}
+	return s
+}
+
 // addSpell begins or ends a spell of downtime. t.last is the sample before s.
 func (t *track) addSpell(s Sample) {
 	expires := t.last.Time.Add(t.last.Valid)
-	open := len(t.spells) > 0 && t.spells[len(t.spells)-1].End.IsZero()
+	open := len(t.spells) > 0 && t.spells[len(t.spells)-1].end == 0
 	if open && (s.Status != Unhealthy || s.Time.After(expires)) {
-		t.spells[len(t.spells)-1].End = earlier(s.Time, expires)
+		t.spells[len(t.spells)-1].end = earlier(s.Time, expires).UnixNano()
 		open = false
 	}
 	if s.Status == Unhealthy && !open {
-		t.spells = appendKept(t.spells, Spell{Start: s.Time}, spellsKept)
+		t.spells = appendKept(t.spells, spell{start: s.Time.UnixNano()}, spellsKept)
 	}
 }
 
@@ -143,7 +159,7 @@ func (h *MemoryHistory) Buckets(ctx context.Context, check string, r Resolution,
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	t := h.tracks[check]
-	if t == nil {
+	if t == nil || !from.Before(to) {
 		return nil, nil
 	}
 	cells := t.hours
@@ -153,7 +169,7 @@ func (h *MemoryHistory) Buckets(ctx context.Context, check string, r Resolution,
 	var buckets []Bucket
 	for i := range cells {
 		b := h.bucket(&cells[i])
-		if b.Start.Before(to) && h.end(b.Start, r).After(from) {
+		if !b.empty() && b.Start.Before(to) && h.end(b.Start, r).After(from) {
 			buckets = append(buckets, b)
 		}
 	}
@@ -161,14 +177,19 @@ func (h *MemoryHistory) Buckets(ctx context.Context, check string, r Resolution,
 }
 
 func (h *MemoryHistory) bucket(c *cell) Bucket {
-	b := Bucket{Start: time.Unix(c.start, 0).UTC(), Latencies: c.latencies}
-	if h.Location != nil {
-		b.Start = b.Start.In(h.Location)
-	}
+	b := Bucket{Start: h.in(time.Unix(c.start, 0)), Latencies: c.latencies}
 	for i, ms := range c.in {
 		b.In[i] = time.Duration(ms) * time.Millisecond
 	}
 	return b
+}
+
+// in returns t in the zone of the history.
+func (h *MemoryHistory) in(t time.Time) time.Time {
+	if h.Location == nil {
+		return t.UTC()
+	}
+	return t.In(h.Location)
 }
 
 // end returns where a bucket that begins at start ends.
@@ -187,11 +208,19 @@ func (h *MemoryHistory) Spells(ctx context.Context, check string, from, to time.
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	t := h.tracks[check]
-	if t == nil {
+	if t == nil || !from.Before(to) {
 		return nil, nil
 	}
+	expires := t.last.Time.Add(t.last.Valid)
 	var spells []Spell
-	for _, s := range t.spells {
+	for _, kept := range t.spells {
+		s := Spell{Start: h.in(time.Unix(0, kept.start))}
+		switch {
+		case kept.end != 0:
+			s.End = h.in(time.Unix(0, kept.end))
+		case expires.Before(to): // silent since
+			s.End = h.in(expires)
+		}
 		if s.Start.Before(to) && (s.End.IsZero() || s.End.After(from)) {
 			spells = append(spells, s)
 		}

@@ -84,6 +84,7 @@ func (r Result) Measurement(name string) (Measurement, bool) {
 // already there, the deciding one first. A finding that is Healthy changes
 // nothing.
 func (r Result) Worsen(status Status, cause Cause, message string) Result {
+	status, r.Status = status.orUnknown(), r.Status.orUnknown()
 	switch {
 	case status == Healthy:
 	case severity[status] > severity[r.Status]:

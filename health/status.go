@@ -65,12 +65,21 @@ func (s Status) OK() bool { return s == Healthy || s == Degraded || s == Mainten
 // to be down outranks what is not known, and maintenance never hides either.
 var severity = [statuses]uint8{Healthy: 0, Maintenance: 1, Degraded: 2, Unknown: 3, Unhealthy: 4}
 
+// orUnknown returns s, or Unknown if s is none of the states.
+func (s Status) orUnknown() Status {
+	if s >= statuses {
+		return Unknown
+	}
+	return s
+}
+
 // Worst returns the state that decides when several are seen together:
 // unhealthy, then unknown, degraded, maintenance, healthy. Of no states it is
-// Healthy.
+// Healthy. A value that is none of the states counts as Unknown.
 func Worst(states ...Status) Status {
 	worst := Healthy
 	for _, s := range states {
+		s = s.orUnknown()
 		if severity[s] > severity[worst] {
 			worst = s
 		}

@@ -171,6 +171,9 @@ func (w Window) Next(t time.Time) (Interval, bool) {
 // occurrences overlap, or one begins as another ends, they are one part.
 func (w Window) Between(from, to time.Time) iter.Seq[Interval] {
 	return func(yield func(Interval) bool) {
+		if !from.Before(to) {
+			return
+		}
 		var last Interval
 		for in := range w.occurrences(from, to) {
 			in = Interval{later(in.Start, from), earlier(in.End, to)}
@@ -259,7 +262,7 @@ func civil(d time.Time, minutes int, zone *time.Location) (first, last time.Time
 	for _, at := range [...]time.Time{probe.Add(-24 * time.Hour), probe.Add(24 * time.Hour)} {
 		_, offset := at.Zone()
 		instant := wall.Add(-time.Duration(offset) * time.Second).In(zone)
-		if instant.Hour() != wall.Hour() || instant.Minute() != wall.Minute() {
+		if _, shown := instant.Zone(); shown != offset {
 			continue
 		}
 		if first.IsZero() || instant.Before(first) {

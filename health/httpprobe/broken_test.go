@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -94,6 +95,24 @@ func TestBrokenAnswers(t *testing.T) {
 			_, measured := r.Measurement("response_time")
 			assert.Equal(t, strings.Contains(c.name, "protocol"), measured, "only a complete answer has a time")
 		})
+	}
+}
+
+// TestOneAttempt shows that a request is not sent again when the connection
+// breaks, also where HTTP would allow it.
+//
+// Requirement: HL-PROBE-ONE-ATTEMPT
+func TestOneAttempt(t *testing.T) {
+	for _, text := range []string{"", "HTTP/1.1 503 Busy\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n"} {
+		var requests atomic.Int64
+		p := must(t, httpprobe.Config{URL: raw(t, func(conn net.Conn) {
+			requests.Add(1)
+			say(text)(conn)
+		})})
+		for n := range 3 {
+			assert.Equal(t, health.Unhealthy, p.Probe(t.Context()).Status)
+			assert.Equal(t, int64(n+1), requests.Load())
+		}
 	}
 }
 
@@ -354,6 +373,34 @@ func TestNothingLeaks(t *testing.T) {
 	}
 	assert.Eventually(t, func() bool { return open.Load() == 0 }, 10*time.Second, 5*time.Millisecond, "connections stay open")
 	assert.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+2 }, 10*time.Second, 5*time.Millisecond, "goroutines stay")
+}
+
+// TestConcurrentFailures shows that a probe that fails leaves those alone that
+// run beside it.
+func TestConcurrentFailures(t *testing.T) {
+	var requests, answered, healthy atomic.Int64
+	p := must(t, httpprobe.Config{URL: raw(t, func(conn net.Conn) {
+		if requests.Add(1)%2 == 0 {
+			answered.Add(1)
+			say("HTTP/1.1 204 No Content\r\n\r\n")(conn)
+		}
+	})})
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			for range 20 {
+				switch r := p.Probe(t.Context()); r.Cause {
+				case "":
+					healthy.Add(1)
+				default:
+					assert.Equal(t, health.CauseConnection, r.Cause, r.Message)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	assert.Equal(t, int64(320), requests.Load())
+	assert.Equal(t, answered.Load(), healthy.Load())
 }
 
 // resolver answers every DNS question with a code, or not at all if it is

@@ -9,10 +9,12 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/health"
 	"go.acu.edu.au/runbook/health/httpprobe"
+	"go.acu.edu.au/runbook/internal/netcheck/certtest"
 )
 
 // estate answers for several hosts in memory and remembers what each was sent.
@@ -150,15 +152,26 @@ func TestRedirectsCarryNoSecrets(t *testing.T) {
 	}
 }
 
-// TestRedirectedCertificate shows that the certificates of all hops count.
-func TestRedirectedCertificate(t *testing.T) {
-	target := serve(t, answer(200, "", "ok"))
-	to, err := url.Parse(target.URL)
-	assert.NoError(t, err)
+// TestRedirectedPhases shows that phases are summed over all hops.
+func TestRedirectedPhases(t *testing.T) {
+	to, err := url.Parse(serve(t, answer(200, "", "ok")).URL)
+	require.NoError(t, err)
 	s := serve(t, http.RedirectHandler("http://localhost:"+to.Port()+"/x", http.StatusFound))
 	r := must(t, httpprobe.Config{URL: s.URL, Redirects: 1}).Probe(t.Context())
 	assert.Equal(t, health.Healthy, r.Status, r.Message)
 	dns, ok := r.Measurement("dns")
 	assert.True(t, ok)
 	assert.Positive(t, dns.Value, "localhost was resolved on the second hop")
+}
+
+// TestRedirectedCertificate shows that the certificates of all hops count.
+func TestRedirectedCertificate(t *testing.T) {
+	root := certtest.NewAuthority(t, "test root", 1000*certtest.Day)
+	to := serveTLS(t, root.Leaf(t, -certtest.Day, 60*certtest.Day, "127.0.0.1"), http.NotFoundHandler())
+	from := serveTLS(t, root.Leaf(t, -certtest.Day, 10*certtest.Day, "127.0.0.1"), http.RedirectHandler(to, http.StatusFound))
+	r := must(t, httpprobe.Config{URL: from, Status: []int{404}, Redirects: 1, HTTP: trusting(root.Pool())}).Probe(t.Context())
+	assert.Equal(t, health.Degraded, r.Status)
+	assert.Equal(t, health.CauseCertificate, r.Cause)
+	left, _ := r.Measurement("certificate_expiry")
+	assert.InDelta(t, 10, left.Value, 0.01)
 }

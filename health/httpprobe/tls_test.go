@@ -19,9 +19,9 @@ import (
 )
 
 // serveTLS starts a server with a certificate and returns its URL.
-func serveTLS(t testing.TB, cert tls.Certificate, configure ...func(*tls.Config)) string {
+func serveTLS(t testing.TB, cert tls.Certificate, h http.Handler, configure ...func(*tls.Config)) string {
 	t.Helper()
-	s := httptest.NewUnstartedServer(answer(200, "", "ok"))
+	s := httptest.NewUnstartedServer(h)
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
 	for _, f := range configure {
@@ -31,6 +31,9 @@ func serveTLS(t testing.TB, cert tls.Certificate, configure ...func(*tls.Config)
 	t.Cleanup(s.Close)
 	return s.URL + "/"
 }
+
+// well is a service that is well.
+var well = answer(200, "", "ok")
 
 func trusting(pool *x509.CertPool) *http.Client {
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, DisableKeepAlives: true}}
@@ -63,7 +66,7 @@ func TestTLS(t *testing.T) {
 			if configure == nil {
 				configure = func(*tls.Config) {}
 			}
-			r := must(t, httpprobe.Config{URL: serveTLS(t, c.cert, configure), HTTP: trusting(root.Pool())}).Probe(t.Context())
+			r := must(t, httpprobe.Config{URL: serveTLS(t, c.cert, well, configure), HTTP: trusting(root.Pool())}).Probe(t.Context())
 			assert.Equal(t, health.Unhealthy, r.Status)
 			assert.Equal(t, health.CauseTLS, r.Cause)
 			assert.Truef(t, strings.HasPrefix(rest(r), c.want), "%q", rest(r))
@@ -77,7 +80,7 @@ func TestTLS(t *testing.T) {
 		})
 	}
 	t.Run("client certificate demanded", func(t *testing.T) {
-		url := serveTLS(t, root.Leaf(t, -day, 90*day, "127.0.0.1"), func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert })
+		url := serveTLS(t, root.Leaf(t, -day, 90*day, "127.0.0.1"), well, func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert })
 		r := must(t, httpprobe.Config{URL: url, HTTP: trusting(root.Pool())}).Probe(t.Context())
 		assert.Equal(t, health.CauseTLS, r.Cause)
 		assert.Equal(t, "TLS: 127.0.0.1 ended the handshake: certificate required", rest(r))
@@ -89,7 +92,7 @@ func TestTLS(t *testing.T) {
 		assert.Equal(t, "TLS: the server speaks plain HTTP on this port", rest(r))
 	})
 	t.Run("HTTP to a TLS port", func(t *testing.T) {
-		url := "http" + strings.TrimPrefix(serveTLS(t, root.Leaf(t, -day, 90*day, "127.0.0.1")), "https")
+		url := "http" + strings.TrimPrefix(serveTLS(t, root.Leaf(t, -day, 90*day, "127.0.0.1"), well), "https")
 		r := must(t, httpprobe.Config{URL: url}).Probe(t.Context())
 		assert.Equal(t, health.CauseStatus, r.Cause)
 		assert.Equal(t, "answered 400 (Bad Request), want 200 to 299", rest(r))
@@ -118,7 +121,7 @@ func TestCertificateExpiry(t *testing.T) {
 		{"beside another finding", root.Leaf(t, -day, 10*day, "127.0.0.1"), httpprobe.Config{Status: []int{204}}, health.Unhealthy, `^answered 200 \(OK\), want 204; the certificate of`, 10},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			c.cfg.URL, c.cfg.HTTP = serveTLS(t, c.cert), trusting(root.Pool())
+			c.cfg.URL, c.cfg.HTTP = serveTLS(t, c.cert, well), trusting(root.Pool())
 			r := must(t, c.cfg).Probe(t.Context())
 			assert.Equal(t, c.status, r.Status)
 			assert.Regexp(t, c.want, rest(r))
@@ -133,7 +136,7 @@ func TestCertificateExpiry(t *testing.T) {
 	}
 	t.Run("expired and not verified", func(t *testing.T) {
 		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
-		r := must(t, httpprobe.Config{URL: serveTLS(t, root.Leaf(t, -90*day, -day, "127.0.0.1")), HTTP: client}).Probe(t.Context())
+		r := must(t, httpprobe.Config{URL: serveTLS(t, root.Leaf(t, -90*day, -day, "127.0.0.1"), well), HTTP: client}).Probe(t.Context())
 		assert.Equal(t, health.Unhealthy, r.Status)
 		assert.Equal(t, health.CauseCertificate, r.Cause)
 		assert.Regexp(t, `^the certificate of 127.0.0.1 expired on `, rest(r))

@@ -19,12 +19,18 @@ type RecordType string
 
 // The types that a [DNS] prober can ask for.
 const (
-	IP    RecordType = "IP"    // addresses of both kinds; one is enough
-	A     RecordType = "A"     // IPv4 addresses
-	AAAA  RecordType = "AAAA"  // IPv6 addresses
-	CNAME RecordType = "CNAME" // the name that an alias stands for
-	TXT   RecordType = "TXT"   // texts
-	MX    RecordType = "MX"    // mail servers: "10 mail.example.com"
+	// IP are addresses of both kinds; one is enough.
+	IP RecordType = "IP"
+	// A are IPv4 addresses.
+	A RecordType = "A"
+	// AAAA are IPv6 addresses.
+	AAAA RecordType = "AAAA"
+	// CNAME is the name that an alias stands for.
+	CNAME RecordType = "CNAME"
+	// TXT are texts.
+	TXT RecordType = "TXT"
+	// MX are mail servers: "10 mail.example.com".
+	MX RecordType = "MX"
 )
 
 // DNSConfig is what a [DNS] prober asks for. Only Host is required.
@@ -38,7 +44,7 @@ type DNSConfig struct {
 	// names are compared by meaning, texts byte by byte, and a mail server may
 	// be given with or without its preference. Zero demands none.
 	Want []string
-	// Exact demands that there be no records but Want.
+	// Exact demands that there are no records but Want.
 	Exact bool
 	// AtLeast is how many records there must be. Zero means 1.
 	AtLeast int

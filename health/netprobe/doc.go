@@ -26,5 +26,5 @@
 // protocol (STARTTLS).
 //
 // Probers are safe for concurrent use. Importing this package compiles health
-// and the standard library without net/http.
+// and the standard library.
 package netprobe

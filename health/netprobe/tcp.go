@@ -39,10 +39,9 @@ type TCPConfig struct {
 
 // A Dialer makes connections. *net.Dialer is one, and so are the dialers of
 // proxies and tunnels.
-//
-// DialContext must honour ctx until the connection stands, and may be called
-// concurrently.
 type Dialer interface {
+	// DialContext connects to address. It must honour ctx until the connection
+	// stands, and may be called concurrently.
 	DialContext(ctx context.Context, network, address string) (net.Conn, error)
 }
 

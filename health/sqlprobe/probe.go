@@ -3,6 +3,8 @@ package sqlprobe
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"fmt"
 	"time"
 
@@ -49,14 +51,20 @@ func (p *Prober) pool(r health.Result) (_ health.Result, full string) {
 	return p.cfg.Pool.Apply(r, health.Measurement{Name: "pool_used", Value: round(percent), Unit: health.Percent}), full
 }
 
-// connect returns a connection that works. The ping lets database/sql replace
-// those in the pool that have died since they were used last: that the server
-// was restarted meanwhile is no failure of the server.
+// connect returns a connection that works. Connections in the pool that turn
+// out to have died since they were used last are dropped until one answers or a
+// new one is made: that the server was restarted meanwhile is no failure of the
+// server, and if it is down now, the new connection tells how.
 func (p *Prober) connect(ctx context.Context) (*sql.Conn, error) {
-	if err := p.cfg.DB.PingContext(ctx); err != nil {
-		return nil, err
+	for left := p.cfg.DB.Stats().OpenConnections; ; left-- {
+		err := p.cfg.DB.PingContext(ctx)
+		if err == nil {
+			return p.cfg.DB.Conn(ctx) // the one that answered was put on top
+		}
+		if !errors.Is(err, driver.ErrBadConn) || left <= 0 {
+			return nil, err
+		}
 	}
-	return p.cfg.DB.Conn(ctx)
 }
 
 // unconnected says why there is no connection.

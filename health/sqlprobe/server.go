@@ -54,7 +54,9 @@ func readDisk(disk Disk) reading {
 			var err error
 			switch ok := true; {
 			case disk.Used != nil:
-				percent, err = disk.Used(ctx)
+				if percent, err = disk.Used(ctx); err != nil {
+					err = unreadable{oneLine(err.Error())} // it is not the database that failed
+				}
 			case disk.SQL != "":
 				if percent, ok, err = number(ctx, q, disk.SQL); err == nil && !ok {
 					err = unreadable{errNothing.Error()}

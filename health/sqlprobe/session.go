@@ -161,11 +161,11 @@ func number(ctx context.Context, q querier, query string) (value float64, ok boo
 	if !rows.Next() {
 		return 0, false, rows.Err()
 	}
-	var any any
-	if err := rows.Scan(&any); err != nil {
+	var found any
+	if err := rows.Scan(&found); err != nil {
 		return 0, false, err
 	}
-	if any == nil {
+	if found == nil {
 		return 0, false, rows.Err()
 	}
 	if rows.Next() {
@@ -174,7 +174,7 @@ func number(ctx context.Context, q querier, query string) (value float64, ok boo
 	if err := rows.Err(); err != nil {
 		return 0, false, err
 	}
-	value, err = toNumber(any)
+	value, err = toNumber(found)
 	return value, err == nil, err
 }
 

@@ -1,0 +1,7 @@
+package sqlprobe
+
+// Parsers of foreign text, for tests.
+var (
+	OneLine  = oneLine
+	ToNumber = toNumber
+)

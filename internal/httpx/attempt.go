@@ -1,0 +1,139 @@
+package httpx
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+	"time"
+)
+
+// attempts is the innermost transport of ours. It makes one request, reads the
+// whole answer, and notes what the attempt proves.
+type attempts struct {
+	c    *Client
+	next http.RoundTripper
+}
+
+func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
+	r, _ := req.Context().Value(runKey{}).(*run)
+	if r == nil {
+		return nil, errors.New("the admission dropped the context of the request")
+	}
+	t := &tracer{}
+	ctx, cancel := context.WithTimeout(req.Context(), a.c.cfg.AttemptTimeout)
+	defer cancel()
+	ctx = httptrace.WithClientTrace(ctx, t.trace())
+	resp, err := a.next.RoundTrip(req.WithContext(ctx))
+	switch {
+	case err == nil && resp == nil:
+		err = fmt.Errorf("%w: neither answer nor error", ErrTransport)
+	case err == nil:
+		err = a.read(resp)
+	}
+	if err != nil && ctx.Err() != nil && req.Context().Err() == nil {
+		err = &attemptTimeout{a.c.cfg.AttemptTimeout}
+	}
+	v := verdict{known: true}
+	switch {
+	case err != nil && resp == nil:
+		v.unrun = t.unsent() || saysUnsent(err)
+	case err == nil && a.c.cfg.Unrun != nil:
+		v.wait, v.unrun = a.c.cfg.Unrun(resp, resp.Body.(*memory).all)
+	}
+	if !v.unrun {
+		r.mayHaveRun.Store(true)
+	}
+	r.last = v
+	if err != nil {
+		return nil, err
+	}
+	// The request of the answer is the one that came in: http.Client follows
+	// redirects from it, and this attempt's context has ended.
+	resp.Request = req
+	return resp, nil
+}
+
+// read replaces the body of resp by what it holds, or fails.
+func (a *attempts) read(resp *http.Response) error {
+	defer resp.Body.Close()
+	if resp.Request != nil && resp.Request.Method == http.MethodHead {
+		resp.Body = &memory{} // its Content-Length is that of a GET
+		return nil
+	}
+	limit := a.c.cfg.MaxBody
+	if resp.ContentLength > limit {
+		return fmt.Errorf("%w: %d bytes, limit %d", ErrTooLarge, resp.ContentLength, limit)
+	}
+	var buf bytes.Buffer
+	if resp.ContentLength > 0 {
+		buf.Grow(int(min(resp.ContentLength, 1<<20)) + bytes.MinRead)
+	}
+	n, err := buf.ReadFrom(io.LimitReader(resp.Body, limit+1))
+	if err != nil {
+		return fmt.Errorf("status %d, then the answer broke off after %d bytes: %w", resp.StatusCode, n, err)
+	}
+	if n > limit {
+		return fmt.Errorf("%w: limit %d", ErrTooLarge, limit)
+	}
+	resp.Body = &memory{all: buf.Bytes()}
+	return nil
+}
+
+// memory is a body that was read already.
+type memory struct {
+	all []byte
+	off int
+}
+
+func (m *memory) Read(p []byte) (int, error) {
+	if m.off >= len(m.all) {
+		return 0, io.EOF
+	}
+	n := copy(p, m.all[m.off:])
+	m.off += n
+	return n, nil
+}
+
+func (m *memory) Close() error { return nil }
+
+// tracer watches whether a request got as far as a connection. Only a
+// transport that reports looking for one, and none found, proves that nothing
+// was sent: one that reports nothing, such as one in memory, proves nothing.
+type tracer struct{ asked, got atomic.Bool }
+
+func (t *tracer) unsent() bool { return t.asked.Load() && !t.got.Load() }
+
+func (t *tracer) trace() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{
+		GetConn:              func(string) { t.asked.Store(true) },
+		GotConn:              func(httptrace.GotConnInfo) { t.got.Store(true) },
+		WroteHeaders:         func() { t.got.Store(true) },
+		WroteRequest:         func(httptrace.WroteRequestInfo) { t.got.Store(true) },
+		GotFirstResponseByte: func() { t.got.Store(true) },
+	}
+}
+
+// saysUnsent reports whether an error of the host's transport says itself that
+// nothing was sent, in the way of runbook.SafeToRetry.
+func saysUnsent(err error) bool {
+	s, ok := errors.AsType[interface {
+		error
+		SafeToRetry() bool
+	}](err)
+	return ok && s.SafeToRetry()
+}
+
+// attemptTimeout is the end of the time for one attempt, which is not the end
+// of the caller's context.
+type attemptTimeout struct{ limit time.Duration }
+
+func (e *attemptTimeout) Error() string { return "no complete answer within " + e.limit.String() }
+func (e *attemptTimeout) Timeout() bool { return true }
+
+// Temporary makes it a net.Error.
+func (e *attemptTimeout) Temporary() bool { return true }
