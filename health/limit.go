@@ -28,7 +28,11 @@ func (b Budget) Apply(r Result) Result {
 		most   time.Duration
 	}{{Unhealthy, b.Fail}, {Degraded, b.Warn}} {
 		if limit.most > 0 && r.Duration > limit.most {
-			return r.Worsen(limit.status, CauseSlow, fmt.Sprintf("took %v, more than %v", r.Duration.Round(time.Millisecond), limit.most))
+			took := r.Duration.Round(time.Millisecond)
+			if took <= limit.most {
+				took = r.Duration
+			}
+			return r.Worsen(limit.status, CauseSlow, fmt.Sprintf("took %v, more than %v", took, limit.most))
 		}
 	}
 	return r

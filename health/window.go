@@ -27,7 +27,9 @@ import (
 //   - A begin that the clock skips (02:30 in spring) is the instant of the
 //     change. An end that it skips likewise.
 //   - A begin that comes twice (02:30 in autumn) is the first of the two, an
-//     end that comes twice the second: the window covers both.
+//     end that comes twice the second: the window covers both. An end at 02:00,
+//     when the hour that comes twice begins, is the first: nothing of that hour
+//     is in the window.
 type Window struct {
 	// Name says what the window is for. Optional.
 	Name string
@@ -247,7 +249,10 @@ func (w Window) beginsOn(d time.Time) bool {
 func (w Window) on(d time.Time) Interval {
 	from := int(w.From)
 	firstStart, _ := civil(d, from, w.Zone)
-	_, lastEnd := civil(d, from+int(w.For/time.Minute), w.Zone)
+	firstEnd, lastEnd := civil(d, from+int(w.For/time.Minute), w.Zone)
+	if change, _ := lastEnd.ZoneBounds(); lastEnd.Equal(change) {
+		lastEnd = firstEnd // the clocks were set back to the end, not past it
+	}
 	return Interval{firstStart, lastEnd}
 }
 

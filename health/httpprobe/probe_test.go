@@ -159,7 +159,7 @@ func TestJSON(t *testing.T) {
 		{"as wanted", httpprobe.Config{Assert: status, Extract: memory}, 200, `{"status":"healthy","memory_usage_mb":412.5}`, health.Healthy, "", "", "memory_usage_mb 412.5 MB"},
 		{"a lesser state", httpprobe.Config{Assert: status}, 200, `{"status":"warming_up"}`, health.Degraded, health.CauseAssertion, `.status is "warming_up", which means degraded`, ""},
 		{"a bad state", httpprobe.Config{Assert: status}, 200, `{"status":"broken"}`, health.Unhealthy, health.CauseAssertion, `.status is "broken", which means unhealthy`, ""},
-		{"maintenance", httpprobe.Config{Assert: status}, 200, `{"status":"maintenance"}`, health.Maintenance, health.CauseMaintenance, `.status is "maintenance", which means maintenance`, ""},
+		{"maintenance", httpprobe.Config{Assert: status}, 200, `{"status":"maintenance"}`, health.Maintenance, health.CauseMaintenance, `.status is "maintenance"`, ""},
 		{"another value", httpprobe.Config{Assert: status}, 200, `{"status":"DOWN\u001b[2J"}`, health.Unhealthy, health.CauseAssertion, `.status is "DOWN[2J", want "healthy" or "ok"`, ""},
 		{"a long value", httpprobe.Config{Assert: status}, 200, `{"status":"` + strings.Repeat("x", 5000) + `"}`, health.Unhealthy, health.CauseAssertion, `.status is "` + strings.Repeat("x", 100) + `…", want "healthy" or "ok"`, ""},
 		{"no value", httpprobe.Config{Assert: status}, 200, `{"state":"healthy"}`, health.Unhealthy, health.CauseMissing, `.status is missing, want "healthy" or "ok"`, ""},

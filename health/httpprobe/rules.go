@@ -146,13 +146,17 @@ func (a assertion) apply(r health.Result, d document, s strictness) health.Resul
 		shown = netcheck.Quote(text)
 	}
 	status, ok := a.want[text]
-	switch {
-	case !ok:
+	if !ok {
 		return r.Worsen(health.Unhealthy, health.CauseAssertion, fmt.Sprintf("%v is %s, want %s", a.at, shown, a.list))
-	case status == health.Maintenance:
-		return r.Worsen(status, health.CauseMaintenance, fmt.Sprintf("%v is %s, which means maintenance", a.at, shown))
 	}
-	return r.Worsen(status, health.CauseAssertion, fmt.Sprintf("%v is %s, which means %v", a.at, shown, status))
+	cause, message := health.CauseAssertion, fmt.Sprintf("%v is %s", a.at, shown)
+	if status == health.Maintenance {
+		cause = health.CauseMaintenance
+	}
+	if text != status.String() {
+		message += ", which means " + status.String()
+	}
+	return r.Worsen(status, cause, message)
 }
 
 // missing returns the cause for a value that is not there, or there twice.

@@ -1,7 +1,9 @@
 package sqlhealth_test
 
 import (
+	"database/sql"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -19,7 +21,8 @@ var start = time.Date(2026, 3, 10, 9, 0, 0, 0, time.UTC)
 // of different order: nothing counts twice, and no transaction waits for
 // another that waits for it.
 func TestReplicasAppendTogether(t *testing.T) {
-	databases(t, func(t *testing.T, open opener) {
+	databases(t, func(t *testing.T, create func(testing.TB) opener) {
+		open := create(t)
 		stores := []*sqlhealth.Store{
 			newStore(t, sqlhealth.Config{DB: open()}),
 			newStore(t, sqlhealth.Config{DB: open()}),
@@ -64,7 +67,8 @@ func TestReplicasAppendTogether(t *testing.T) {
 
 // What is recorded is there for the next process.
 func TestHistorySurvives(t *testing.T) {
-	databases(t, func(t *testing.T, open opener) {
+	databases(t, func(t *testing.T, create func(testing.TB) opener) {
+		open := create(t)
 		sample := health.Sample{Check: "a", Time: start, Status: health.Unhealthy, Valid: time.Hour, Latency: time.Second}
 		require.NoError(t, newStore(t, sqlhealth.Config{DB: open()}).Append(t.Context(), []health.Sample{sample}))
 
@@ -83,8 +87,8 @@ func TestHistorySurvives(t *testing.T) {
 }
 
 func TestRetention(t *testing.T) {
-	databases(t, func(t *testing.T, open opener) {
-		db := open()
+	databases(t, func(t *testing.T, create func(testing.TB) opener) {
+		db := create(t)()
 		fill := func(check string, from, to time.Time) {
 			store := newStore(t, sqlhealth.Config{DB: db, Retention: 48 * time.Hour}) // prunes at its first Append
 			var samples []health.Sample
@@ -156,4 +160,30 @@ func TestADayThatHasTwoMidnights(t *testing.T) {
 	require.Len(t, got, 1)
 	assert.Equal(t, "2018-11-04T00:00:00-04:00", got[0].Start.Format(time.RFC3339))
 	assert.Equal(t, 25*time.Hour, got[0].In[health.Healthy])
+}
+
+// A file as SQLite makes it by default: readers keep writers out, and nobody
+// waits by himself.
+func TestSQLiteWithoutSettings(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "plain.db")
+	var wg sync.WaitGroup
+	for replica := range 3 {
+		db, err := sql.Open("sqlite", file)
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = db.Close() })
+		store := newStore(t, sqlhealth.Config{DB: db, Holder: fmt.Sprint("replica ", replica)})
+		for range 2 {
+			wg.Go(func() {
+				for minute := range 20 {
+					sample := health.Sample{Check: "a", Time: start.Add(time.Duration(minute) * time.Minute), Status: health.Healthy, Valid: time.Hour}
+					assert.NoError(t, store.Append(t.Context(), []health.Sample{sample}))
+					_, err := store.Acquire(t.Context(), "a", time.Hour)
+					assert.NoError(t, err)
+					_, err = store.Buckets(t.Context(), "a", health.Daily, start, start.Add(time.Hour))
+					assert.NoError(t, err)
+				}
+			})
+		}
+	}
+	wg.Wait()
 }

@@ -20,7 +20,7 @@ import "go.acu.edu.au/runbook/internal/sqlmigrate"
 //     the result shared last as JSON (see [encodeResult]). A lease that was
 //     given up has the empty holder.
 //
-// The index on hour serves the daily pruning of all checks. It is not on a
+// The index on hour serves the removal of what is too old, once an hour. It is not on a
 // column that updates change, so PostgreSQL's updates of the current hour stay
 // within their page (heap-only tuples).
 var migrations = sqlmigrate.Set{

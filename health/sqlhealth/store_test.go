@@ -31,10 +31,10 @@ func postgres(t testing.TB) opener {
 	return sqltest.Postgres(t, services.Need(t, services.PostgresURL))
 }
 
-// databases runs a test on both databases.
-func databases(t *testing.T, test func(t *testing.T, open opener)) {
-	t.Run("sqlite", func(t *testing.T) { test(t, sqlite(t)) })
-	t.Run("postgres", func(t *testing.T) { test(t, postgres(t)) })
+// databases runs a test on both databases. Each call of create makes a new one.
+func databases(t *testing.T, test func(t *testing.T, create func(testing.TB) opener)) {
+	t.Run("sqlite", func(t *testing.T) { test(t, sqlite) })
+	t.Run("postgres", func(t *testing.T) { test(t, postgres) })
 }
 
 func newStore(t testing.TB, cfg sqlhealth.Config) *sqlhealth.Store {
@@ -53,21 +53,19 @@ func sydney(t testing.TB) *time.Location {
 
 // Requirement: HL-WANT-14
 func TestHistory(t *testing.T) {
-	databases(t, func(t *testing.T, _ opener) {
-		open := map[bool]func(testing.TB) opener{true: sqlite, false: postgres}[t.Name() == "TestHistory/sqlite"]
+	databases(t, func(t *testing.T, create func(testing.TB) opener) {
 		healthtest.TestHistory(t, func(t testing.TB) health.History {
-			return newStore(t, sqlhealth.Config{DB: open(t)(), Location: sydney(t)})
+			return newStore(t, sqlhealth.Config{DB: create(t)(), Location: sydney(t)})
 		})
 	})
 }
 
 func TestLease(t *testing.T) {
-	databases(t, func(t *testing.T, _ opener) {
-		open := map[bool]func(testing.TB) opener{true: sqlite, false: postgres}[t.Name() == "TestLease/sqlite"]
+	databases(t, func(t *testing.T, create func(testing.TB) opener) {
 		healthtest.TestLease(t, func(t testing.TB) func(string) health.Lease {
-			pool := open(t)
+			open := create(t)
 			return func(holder string) health.Lease {
-				return newStore(t, sqlhealth.Config{DB: pool(), Holder: holder})
+				return newStore(t, sqlhealth.Config{DB: open(), Holder: holder})
 			}
 		})
 	})
