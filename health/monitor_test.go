@@ -223,6 +223,7 @@ func TestAddAndRemoveWhileRunning(t *testing.T) {
 	})
 }
 
+// Requirement: HL-WANT-16
 func TestThresholds(t *testing.T) {
 	good, bad := health.Result{Status: health.Healthy}, failing(health.CauseRefused)
 	slow := health.Result{Status: health.Degraded, Cause: health.CauseSlow, Message: "slow"}
@@ -455,6 +456,7 @@ func TestLatencyBudgetOfACheck(t *testing.T) {
 	})
 }
 
+// Requirement: HL-WANT-15
 func TestHeartbeatIsHeldBackWhileChecksAreLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var beats atomic.Int32
