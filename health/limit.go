@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
 	"time"
 )
 
@@ -75,7 +74,7 @@ func (l Limit) Apply(r Result, m Measurement) Result {
 		if l.Below {
 			word = "less"
 		}
-		message := fmt.Sprintf("%v, %s than %s", m, word, strconv.FormatFloat(*limit.at, 'f', -1, 64))
+		message := fmt.Sprintf("%v, %s than %s", m, word, rounded(*limit.at))
 		if math.IsNaN(m.Value) {
 			message = fmt.Sprintf("%s is not a number", m.Name)
 		}

@@ -2,6 +2,7 @@ package health
 
 import (
 	"context"
+	"math"
 	"strconv"
 	"time"
 )
@@ -41,16 +42,28 @@ type Measurement struct {
 	Text string
 }
 
-// String returns the measurement for people: "memory_usage 512 MB".
+// String returns the measurement for people, rounded: "memory_usage 94.01 %".
 func (m Measurement) String() string {
 	if m.Text != "" {
 		return m.Name + " " + m.Text
 	}
-	s := m.Name + " " + strconv.FormatFloat(m.Value, 'f', -1, 64)
+	s := m.Name + " " + rounded(m.Value)
 	if m.Unit != "" {
 		s += " " + string(m.Unit)
 	}
 	return s
+}
+
+// rounded returns a number with two decimals at most, and with three digits at
+// least where it is small.
+func rounded(v float64) string {
+	if math.Abs(v) >= 1 {
+		v = math.Round(v*100) / 100
+	} else if v != 0 && !math.IsNaN(v) {
+		scale := math.Pow(10, 2-math.Floor(math.Log10(math.Abs(v))))
+		v = math.Round(v*scale) / scale
+	}
+	return strconv.FormatFloat(v, 'f', -1, 64)
 }
 
 // Unit is the unit of a [Measurement]. The constants are the common ones; any

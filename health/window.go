@@ -227,7 +227,7 @@ func (w Window) occurrences(a, b time.Time) iter.Seq[Interval] {
 			if !w.End.IsZero() {
 				in.End = earlier(in.End, w.End)
 			}
-			if in.Start.Before(in.End) && in.End.After(a) && !yield(in) {
+			if in.Start.Before(in.End) && in.Start.Before(b) && in.End.After(a) && !yield(in) {
 				return
 			}
 		}

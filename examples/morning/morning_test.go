@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
@@ -38,8 +39,20 @@ var normal = []struct {
 	{regexp.MustCompile(`\b\d+(\.\d+)? ?m?s\b`), "TIME"},
 }
 
-// normalize replaces what differs from run to run.
+// normalize replaces what differs from run to run, and undoes the breaking of
+// lines, which depends on it.
 func normalize(text string) string {
+	var lines []string
+	for line := range strings.SplitSeq(text, "\n") {
+		last := len(lines) - 1
+		rest := strings.TrimLeft(line, " ")
+		if len(line)-len(rest) >= 9 && !strings.HasPrefix(rest, "$ ") && !strings.Contains(lines[last], "$ ") {
+			lines[last] += " " + rest
+			continue
+		}
+		lines = append(lines, line)
+	}
+	text = strings.Join(lines, "\n")
 	for _, n := range normal {
 		text = n.form.ReplaceAllString(text, n.text)
 	}
@@ -252,6 +265,24 @@ func TestColour(t *testing.T) {
 	assert.Contains(t, with, "\x1b[32m✓ healthy\x1b[0m")
 	escapes := regexp.MustCompile("\x1b\\[[0-9;]*m")
 	assert.Equal(t, normalize(without), normalize(escapes.ReplaceAllString(with, "")), "colour adds nothing but colour")
+}
+
+// Lines are broken between words, below where their text began; commands are
+// not broken, so that they can be copied.
+func TestLinesFitTheWidth(t *testing.T) {
+	t.Parallel()
+	r := rehearse(t, estate.Config{Scenario: estate.ApplicationDown}, 15*time.Second)
+	for _, width := range []int{60, 80, 100, 140} {
+		var out bytes.Buffer
+		require.NoError(t, r.writeText(&out, false, width, heading(options{}, r)))
+		for line := range strings.SplitSeq(out.String(), "\n") {
+			if !strings.Contains(line, "$ ") {
+				assert.LessOrEqual(t, utf8.RuneCountInString(line), width, line)
+			}
+			assert.Equal(t, strings.TrimRight(line, " "), line, "no spaces at the end")
+		}
+		assert.Contains(t, out.String(), "\n            $ railway deployment list --environment production --limit 5\n")
+	}
 }
 
 // What an answer says cannot control the terminal.

@@ -50,7 +50,7 @@ func one(t *testing.T, env map[string]string) (int, map[string]map[string]any) {
 	return code, checks
 }
 
-// Requirement: RB-ARCHITECTURE, RB-URL-SECURITY-METRICS
+// Requirement: RB-ARCHITECTURE, RB-URL-SECURITY-METRICS, RB-URL-JWKS, RB-SCRIPT-COMPREHENSIVE-HEALTH-CHECK
 func TestTheToolBesideARealApplication(t *testing.T) {
 	redis, postgres := services.StartRedis(t), services.StartPostgres(t)
 	application := services.StartApplication(t, services.Application{Env: map[string]string{
@@ -96,6 +96,7 @@ func TestTheToolBesideARealApplication(t *testing.T) {
 	assert.Equal(t, "application", checks["application/metrics"]["blocked_by"])
 }
 
+// Requirement: HL-WANT-10
 func TestServingUntilInterrupted(t *testing.T) {
 	redis, postgres := services.StartRedis(t), services.StartPostgres(t)
 	application := services.StartApplication(t, services.Application{Env: map[string]string{
