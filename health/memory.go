@@ -197,7 +197,10 @@ func (h *MemoryHistory) end(start time.Time, r Resolution) time.Time {
 	if r == Hourly {
 		return start.Add(time.Hour)
 	}
-	return midnight(start.AddDate(0, 0, 1), h.Location)
+	// The next date, and not a time on it: its midnight may not exist.
+	year, month, day := start.Date()
+	first, _ := civil(time.Date(year, month, day+1, 0, 0, 0, 0, time.UTC), 0, start.Location())
+	return first
 }
 
 // Spells implements [History].

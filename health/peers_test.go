@@ -2,6 +2,8 @@ package health_test
 
 import (
 	"context"
+	"fmt"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -207,4 +209,29 @@ func TestStubbornProbersDoNotHoldUpOthers(t *testing.T) {
 		defer cancel()
 		require.NoError(t, m.Stop(ctx), "they return at last")
 	})
+}
+
+// Requirement: HL-PEER-SUNDHEIT-COPY
+func TestRecordingAResultDoesNotDependOnTheNumberOfChecks(t *testing.T) {
+	bytesPerProbe := func(checks int) uint64 {
+		cfg := health.Config{Checks: []health.Check{{Name: "the one", Prober: fixed(health.Healthy)}}}
+		for i := range checks - 1 {
+			cfg.Checks = append(cfg.Checks, health.Check{Name: fmt.Sprint("check ", i), Prober: fixed(health.Healthy)})
+		}
+		m := newMonitor(t, cfg)
+		probe := func() {
+			_, err := m.Check(t.Context(), "the one")
+			require.NoError(t, err)
+		}
+		probe()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range 1000 {
+			probe()
+		}
+		runtime.ReadMemStats(&after)
+		return (after.TotalAlloc - before.TotalAlloc) / 1000
+	}
+	few, many := bytesPerProbe(10), bytesPerProbe(1000)
+	assert.Less(t, many, few+1000, "a result with 1,000 checks allocates %d bytes, with 10 only %d", many, few)
 }

@@ -33,10 +33,16 @@ func TestLibraries(t *testing.T) {
 				if l.start == nil {
 					continue
 				}
-				runs.Store(0)
-				r := l.start(checks, 20*time.Millisecond, time.Second, false)
-				for runs.Load() < 9 {
-					time.Sleep(time.Millisecond)
+				var each [3]atomic.Int64
+				counted := make([]check, len(each))
+				for i := range counted {
+					counted[i] = func(ctx context.Context) error { each[i].Add(1); return checks[i](ctx) }
+				}
+				r := l.start(counted, 20*time.Millisecond, time.Second, false)
+				for i := range each {
+					for each[i].Load() < 2 { // then the first result is in
+						time.Sleep(time.Millisecond)
+					}
 				}
 				if r.read() == fails || (r.status != nil && r.status() == fails) {
 					t.Errorf("a schedule with a failure (%v) reports the opposite", fails)

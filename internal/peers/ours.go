@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -41,7 +42,7 @@ func ours() library {
 }
 
 func ourMonitor(checks []check, interval, timeout time.Duration, workers int) *health.Monitor {
-	cfg := health.Config{Checks: make([]health.Check, len(checks)), Workers: workers}
+	cfg := health.Config{Checks: make([]health.Check, len(checks)), Workers: workers, Logger: slog.New(slog.DiscardHandler)}
 	for i, c := range checks {
 		cfg.Checks[i] = health.Check{Name: name(i), Prober: health.ErrorFunc(c), Interval: interval, Timeout: timeout}
 	}
