@@ -70,7 +70,7 @@ func benchRequest(b *testing.B, path string) *http.Request {
 
 // BenchmarkHandler serves requests from what is known already. Target: under
 // 200 ns and at most 2 allocations, whatever the number of checks. In "busy"
-// 1,000 results a second come in meanwhile.
+// 1,000 results a second come in meanwhile. Measured: 40 to 95 ns, none.
 func BenchmarkHandler(b *testing.B) {
 	info := health.Info{ServiceID: "bench", Version: "1"}
 	public := func(m *health.Monitor) http.Handler { return health.NewPublicHandler(m, info) }
@@ -134,7 +134,8 @@ func keepBusy(ctx context.Context, m *health.Monitor) (stop func()) {
 
 // BenchmarkHandlerAfterChange is the first request after a status has changed,
 // for which the body is made anew. It grows with the number of checks and has
-// no target: it happens once per change, not per request.
+// no target: it happens once per change, not per request. Measured at 1,000
+// checks: 0.9 to 1.4 ms in public, 2.2 to 2.8 ms with details.
 func BenchmarkHandlerAfterChange(b *testing.B) {
 	handlers := map[string]func(*health.Monitor, health.Info) http.Handler{
 		"public": health.NewPublicHandler, "detail": health.NewDetailHandler,
@@ -165,7 +166,9 @@ func other(s health.Status) health.Status {
 }
 
 // BenchmarkResult takes in a result and reads the status of all together.
-// Target: under 2 µs at 1,000 checks and no more than at 10.
+// Target: under 2 µs at 1,000 checks and no more than at 10. Measured: 0.1 µs, a
+// change 0.16 µs, with a history 0.5 µs. Hooks get the failing dependents, for
+// which a change to a failure looks at every check: 0.5 to 1.4 µs.
 func BenchmarkResult(b *testing.B) {
 	hooks := func(cfg *health.Config) {
 		cfg.Hooks.OnResult = func(context.Context, health.State) {}
@@ -262,7 +265,8 @@ func BenchmarkCheck(b *testing.B) {
 }
 
 // BenchmarkCheckWaiting runs a round of 1,000 checks of 50 ms, all at the same
-// time. Target: 55 ms.
+// time. Target: 55 ms. Measured: 54.9 to 55.5 ms, of which by hand 51.8 (see
+// internal/peers).
 func BenchmarkCheckWaiting(b *testing.B) {
 	waiting := health.ErrorFunc(func(ctx context.Context) error {
 		timer := time.NewTimer(50 * time.Millisecond)

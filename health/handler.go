@@ -140,7 +140,8 @@ func (h *probeHandler) list(group Group, status Status, exclude []string, verbos
 	for _, name := range unknown {
 		fmt.Fprintf(&body, "[?] %s excluded, but there is no such check\n", printable(name))
 	}
-	if len(exclude) > 0 && !(group == Startup && status == Healthy) {
+	started := group == Startup && status == Healthy
+	if len(exclude) > 0 && !started {
 		status = counted.overall()
 	}
 	if !verbose {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -62,7 +63,7 @@ type Limit struct {
 // Apply returns r with m added to its measurements, and worse, because of
 // [CauseThreshold], if m's value is past the limit.
 func (l Limit) Apply(r Result, m Measurement) Result {
-	r.Measurements = append(r.Measurements[:len(r.Measurements):len(r.Measurements)], m)
+	r.Measurements = append(slices.Clip(r.Measurements), m)
 	for _, limit := range [...]struct {
 		status Status
 		at     *float64

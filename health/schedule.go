@@ -154,14 +154,14 @@ func (m *Monitor) schedule() {
 		case <-timer.C:
 		case <-m.wake:
 		}
-		if wait, any := m.queueDue(time.Now()); any {
+		if wait, more := m.queueDue(time.Now()); more {
 			timer.Reset(wait)
 		}
 	}
 }
 
 // queueDue queues the checks that are due, and returns the time until the next.
-func (m *Monitor) queueDue(now time.Time) (wait time.Duration, any bool) {
+func (m *Monitor) queueDue(now time.Time) (wait time.Duration, more bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.self.scheduled = now

@@ -100,11 +100,11 @@ func (t *tool) once(ctx context.Context, asJSON bool, stdout, stderr io.Writer) 
 		fmt.Fprintln(stderr, "sidecar: interrupted:", err)
 		return 3
 	}
-	print := printTable
+	write := printTable
 	if asJSON {
-		print = printJSON
+		write = printJSON
 	}
-	if err := print(stdout, report); err != nil {
+	if err := write(stdout, report); err != nil {
 		fmt.Fprintln(stderr, "sidecar:", err)
 		return 3
 	}
