@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -196,6 +197,7 @@ type jsonHandler struct {
 	checks func(*Report) map[string][]jsonCheck
 	header [3]headerField
 	page   atomic.Pointer[page]
+	making sync.Mutex // held while the page is made
 }
 
 const staleAfter = time.Second
@@ -214,11 +216,7 @@ func (h *jsonHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !readOnly(w, r) {
 		return
 	}
-	p := h.page.Load()
-	if p == nil || p.serial != h.m.serial.Load() || (p.report != h.m.cached.Load() && time.Since(p.made) > staleAfter) {
-		p = h.render()
-		h.page.Store(p)
-	}
+	p := h.current()
 	setHeader(w, h.header[:])
 	setHeader(w, p.etag[:])
 	if p.code == http.StatusOK && r.Header.Get("If-None-Match") == p.etag[0].values[0] {
@@ -227,6 +225,28 @@ func (h *jsonHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(p.code)
 	_, _ = w.Write(p.body)
+}
+
+// current returns the page to serve. One request makes it anew; those that come
+// meanwhile wait if a status has changed, and else get the page as it was.
+func (h *jsonHandler) current() *page {
+	p := h.page.Load()
+	outdated := p == nil || p.serial != h.m.serial.Load()
+	if !outdated && (p.report == h.m.cached.Load() || time.Since(p.made) <= staleAfter) {
+		return p
+	}
+	if outdated {
+		h.making.Lock()
+	} else if !h.making.TryLock() {
+		return p
+	}
+	defer h.making.Unlock()
+	if made := h.page.Load(); made != p && made.serial == h.m.serial.Load() {
+		return made // by the request that was waited for
+	}
+	p = h.render()
+	h.page.Store(p)
+	return p
 }
 
 // jsonReport and jsonCheck have the names of the draft. State, cause, since and
@@ -281,7 +301,8 @@ func (h *jsonHandler) render() *page {
 	if err != nil { // cannot be: everything in it can be encoded
 		p.code, body = http.StatusInternalServerError, []byte(`{"status":"fail"}`)
 	}
-	p.body = append(body, '\n')
+	body = append(body, '\n')
+	p.body = body
 	sum := fnv.New64a()
 	_, _ = sum.Write(p.body)
 	p.etag[0] = headerField{"Etag", []string{fmt.Sprintf(`"%016x"`, sum.Sum64())}}

@@ -142,11 +142,13 @@ func New(cfg Config) (*Monitor, error) {
 	}
 	m.cfg.Maintenance = slices.Clone(cfg.Maintenance)
 	m.cfg.Checks = nil
+	m.order = make([]*entry, 0, len(cfg.Checks))
 	for _, c := range cfg.Checks {
 		errs = append(errs, m.insert(c))
 	}
 	for _, e := range m.order {
 		errs = append(errs, m.checkDependencies(e))
+		m.link(e)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("health: %w", err)
@@ -223,12 +225,27 @@ func (m *Monitor) Add(c Check) error {
 		m.remove(e)
 		return fmt.Errorf("health: %w", err)
 	}
+	m.link(e)
+	for _, child := range m.order { // of one of that name that was removed
+		if slices.Contains(child.check.DependsOn, c.Name) {
+			e.children = append(e.children, child)
+		}
+	}
 	if m.started {
 		e.next = time.Now()
 		heap.Push(&m.queue, e)
 		m.wakeUp()
 	}
 	return nil
+}
+
+// link makes e known to the checks that it depends on.
+func (m *Monitor) link(e *entry) {
+	for _, name := range e.check.DependsOn {
+		if parent, ok := m.entries[name]; ok && !slices.Contains(parent.children, e) {
+			parent.children = append(parent.children, e)
+		}
+	}
 }
 
 // Remove removes a check and reports whether there was one of that name. It
@@ -248,9 +265,15 @@ func (m *Monitor) remove(e *entry) {
 	delete(m.entries, e.check.Name)
 	m.order = slices.DeleteFunc(m.order, func(other *entry) bool { return other == e })
 	if e.index >= 0 {
-		heap.Remove(&m.queue, e.index)
+		heap.Remove(&m.queue, int(e.index))
+	}
+	for _, name := range e.check.DependsOn {
+		if parent, ok := m.entries[name]; ok {
+			parent.children = slices.DeleteFunc(parent.children, func(child *entry) bool { return child == e })
+		}
 	}
 	if e.run != nil {
+		m.leave(e.run)
 		e.run.drop()
 	}
 	m.tally(e, -1)

@@ -60,13 +60,13 @@ func (m *Monitor) record(r *run, result Result) {
 func (e *entry) judge(status Status) {
 	if status.OK() {
 		e.failures, e.successes = 0, e.successes+1
-		if !e.seen || e.found.OK() || e.successes >= e.check.SuccessThreshold {
+		if !e.seen || e.found.OK() || int(e.successes) >= e.check.SuccessThreshold {
 			e.found, e.seen = status, true
 		}
 		return
 	}
 	e.failures, e.successes = e.failures+1, 0
-	if e.failures >= e.check.FailureThreshold {
+	if int(e.failures) >= e.check.FailureThreshold {
 		e.found, e.seen = status, true
 	}
 }
@@ -194,7 +194,7 @@ func (m *Monitor) emit(r *run, e *entry, from Status, since time.Time) {
 	}
 	ev := event{ctx: context.WithoutCancel(r.base), state: m.state(e)}
 	if moved {
-		ev.transition = &Transition{State: ev.state, From: from, FromSince: since, Affected: m.affected(e)}
+		ev.transition = &Transition{State: ev.state, From: from, FromSince: since, Affected: affected(e)}
 	}
 	m.events = append(m.events, ev)
 }

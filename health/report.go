@@ -97,8 +97,8 @@ func (m *Monitor) state(e *entry) State {
 		Status:    e.status,
 		Since:     e.since,
 		Last:      e.last,
-		Failures:  e.failures,
-		Successes: e.successes,
+		Failures:  int(e.failures),
+		Successes: int(e.successes),
 	}
 	if e.fails() {
 		s.BlockedBy = m.blocker(e)
@@ -125,16 +125,27 @@ func (m *Monitor) blocker(e *entry) string {
 	return ""
 }
 
-// affected returns the failing checks that depend on e. Monitor.mu is held.
-func (m *Monitor) affected(e *entry) []string {
+// affected returns the failing checks that depend on e, directly or not.
+// Monitor.mu is held.
+func affected(e *entry) []string {
 	if !e.fails() {
 		return nil
 	}
 	var names []string
-	for _, other := range m.order {
-		if len(other.check.DependsOn) > 0 && other.fails() && m.dependsOn(other, e.check.Name, make(map[*entry]bool)) {
-			names = append(names, other.check.Name)
+	seen := make(map[*entry]bool)
+	var visit func(*entry)
+	visit = func(parent *entry) {
+		for _, child := range parent.children {
+			if seen[child] {
+				continue
+			}
+			seen[child] = true
+			if child.fails() {
+				names = append(names, child.check.Name)
+			}
+			visit(child)
 		}
 	}
+	visit(e)
 	return names
 }

@@ -3,6 +3,7 @@ package health_test
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -160,4 +161,26 @@ func TestIntervalsAreElapsedTimeWhenClocksChange(t *testing.T) {
 			assert.InDelta(t, 360, len(times), 1)
 		})
 	}
+}
+
+func TestRemovedChecksThatHangHoldUpNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		var good atomic.Int64
+		cfg := health.Config{Workers: 4}
+		for i := range 4 {
+			cfg.Checks = append(cfg.Checks, health.Check{Name: fmt.Sprint("bad", i), Interval: time.Second, Prober: health.ProberFunc(func(context.Context) health.Result { <-release; return health.Result{} })})
+		}
+		m := newMonitor(t, cfg)
+		require.NoError(t, m.Start(t.Context()))
+		time.Sleep(900 * time.Millisecond)
+		for i := range 4 {
+			m.Remove(fmt.Sprint("bad", i))
+		}
+		require.NoError(t, m.Add(health.Check{Name: "good", Interval: time.Second, Prober: health.ProberFunc(func(context.Context) health.Result { good.Add(1); return health.Result{Status: health.Healthy} })}))
+		time.Sleep(time.Minute)
+		close(release)
+		stop(t, m)
+		assert.InDelta(t, 60, good.Load(), 2)
+	})
 }

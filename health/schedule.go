@@ -10,16 +10,17 @@ import (
 
 // An entry is a check in a Monitor. Its fields are guarded by Monitor.mu.
 type entry struct {
-	check Check
-	run   *run      // queued, probing or hung; nil when there is none
-	next  time.Time // when it is due
-	index int       // in the queue; -1 when not in it
+	check    Check
+	children []*entry  // those that depend on it
+	run      *run      // queued, probing or hung; nil when there is none
+	next     time.Time // when it is due
+	index    int32     // in the queue; -1 when not in it
 
 	found     Status // as thresholds leave it, without maintenance
 	status    Status // as shown
 	seen      bool   // found has been set
-	failures  int    // results in a row that failed
-	successes int    // results in a row that did not
+	failures  int32  // results in a row that failed
+	successes int32  // results in a row that did not
 	since     time.Time
 	last      Result
 }
@@ -35,6 +36,7 @@ type run struct {
 	probing  bool // the prober was called and has not returned
 	over     bool // its result is in, or will not be taken
 	gaveUp   bool // its prober hangs
+	left     bool // it no longer holds a worker's place
 	leased   bool // this replica holds the check
 	borrowed bool // another replica does, and the result is its
 	began    time.Time
@@ -211,10 +213,11 @@ func (m *Monitor) enqueue(r *run) {
 func (m *Monitor) work(r *run) {
 	defer m.runs.Done()
 	for r != nil {
-		if !m.execute(r) {
-			return // it hung, and another worker has taken this one's place
-		}
+		mine := m.execute(r)
 		m.deliver()
+		if !mine {
+			return // its time was over, and another worker has taken this one's place
+		}
 		m.mu.Lock()
 		r = m.nextReady()
 		m.mu.Unlock()
@@ -253,7 +256,7 @@ func (m *Monitor) execute(r *run) bool {
 	m.self.start(r)
 	m.mu.Unlock()
 
-	watchdog := time.AfterFunc(timeout+hungAfter, func() { m.giveUp(r) })
+	watchdog := time.AfterFunc(timeout, func() { m.overdue(r) })
 	result := m.probe(ctx, r)
 	watchdog.Stop()
 	recorded, mine := m.finish(ctx, r, result)
@@ -283,12 +286,35 @@ func (m *Monitor) finish(ctx context.Context, r *run, result Result) (recorded, 
 		recorded = true
 	}
 	r.end()
-	return recorded, true
+	return recorded, !r.left
 }
 
-// giveUp records that the prober ignores its context, and lets another worker
-// take the place of the one that it holds up. The check is not probed again
-// before its prober has returned.
+// leave lets another worker take the place of the one that r holds up.
+// Monitor.mu is held.
+func (m *Monitor) leave(r *run) {
+	if !r.probing || r.left {
+		return
+	}
+	r.left = true
+	if next := m.nextReady(); next != nil {
+		m.runs.Add(1)
+		go m.work(next)
+	}
+}
+
+// overdue lets a run whose time is over no longer hold up others, and gives its
+// prober a moment to return.
+func (m *Monitor) overdue(r *run) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.leave(r)
+	if r.probing && !r.over {
+		time.AfterFunc(hungAfter, func() { m.giveUp(r) })
+	}
+}
+
+// giveUp records that the prober ignores its context. The check is not probed
+// again before its prober has returned.
 func (m *Monitor) giveUp(r *run) {
 	m.mu.Lock()
 	if r.over || !r.probing {
@@ -299,10 +325,6 @@ func (m *Monitor) giveUp(r *run) {
 	m.self.hung++
 	m.record(r, hung(r))
 	r.end()
-	if next := m.nextReady(); next != nil {
-		m.runs.Add(1)
-		go m.work(next)
-	}
 	m.mu.Unlock()
 	m.logger.WarnContext(r.base, "health: a prober ignores its context and is left alone until it returns", "check", r.entry.check.Name)
 	m.deliver()
@@ -377,16 +399,16 @@ func (q dueQueue) Len() int           { return len(q) }
 func (q dueQueue) Less(i, j int) bool { return q[i].next.Before(q[j].next) }
 func (q dueQueue) Swap(i, j int) {
 	q[i], q[j] = q[j], q[i]
-	q[i].index, q[j].index = i, j
+	q[i].index, q[j].index = int32(i), int32(j)
 }
 
 // fix restores the order after e.next was changed.
-func (q *dueQueue) fix(e *entry) { heap.Fix(q, e.index) }
+func (q *dueQueue) fix(e *entry) { heap.Fix(q, int(e.index)) }
 
 // Push implements [heap.Interface].
 func (q *dueQueue) Push(x any) {
 	e := x.(*entry)
-	e.index = len(*q)
+	e.index = int32(len(*q))
 	*q = append(*q, e)
 }
 
