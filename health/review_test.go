@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -25,7 +24,9 @@ import (
 	"go.acu.edu.au/runbook/health/promhealth"
 )
 
-// Each test here fails, and shows a defect. Run with -tags review.
+// Each test here but TestR02 and TestRStress fails, and shows a defect. Run with
+// -tags review -short; TestR19 and TestR28 end the process: run each alone,
+// without -short.
 
 // A lease whose funcs are given.
 type funcLease struct {
@@ -81,20 +82,26 @@ func TestR01_ASlowLeaseCountsAsLatencyOfTheCheck(t *testing.T) {
 	})
 }
 
-// Run with -race.
+// Run with -race. Many monitors, since the detector forgets accesses at random.
 func TestR02_DataRaceOfALeasedRunThatHangs(t *testing.T) {
 	held := func(context.Context, string) (health.Grant, error) { return health.Grant{Held: true}, nil }
 	release := make(chan struct{})
-	m := newMonitor(t, health.Config{Lease: funcLease{acquire: held}, History: &health.MemoryHistory{}, Checks: []health.Check{
-		{Name: "a", Interval: 200 * time.Millisecond, Timeout: 10 * time.Millisecond, Prober: health.ProberFunc(func(context.Context) health.Result {
-			<-release
-			return health.Result{Status: health.Healthy}
-		})},
-	}})
-	require.NoError(t, m.Start(t.Context()))
-	time.Sleep(2500 * time.Millisecond)
+	var monitors []*health.Monitor
+	for range 200 {
+		m := newMonitor(t, health.Config{Lease: funcLease{acquire: held}, History: &health.MemoryHistory{}, StartSpread: 1, Checks: []health.Check{
+			{Name: "a", Interval: time.Minute, Timeout: 10 * time.Millisecond, Prober: health.ProberFunc(func(context.Context) health.Result {
+				<-release
+				return health.Result{Status: health.Healthy}
+			})},
+		}})
+		require.NoError(t, m.Start(t.Context()))
+		monitors = append(monitors, m)
+	}
+	time.Sleep(1500 * time.Millisecond)
 	close(release)
-	stop(t, m)
+	for _, m := range monitors {
+		stop(t, m)
+	}
 }
 
 func TestR03_RemovingACheckWhoseProberHangsCostsAWorkerForEver(t *testing.T) {
@@ -359,23 +366,29 @@ func (*hangingHistory) Append(ctx context.Context, _ []health.Sample) error {
 	return ctx.Err()
 }
 
+// slowHistory takes a second, and fails.
+type slowHistory struct{ health.MemoryHistory }
+
+func (*slowHistory) Append(context.Context, []health.Sample) error {
+	time.Sleep(time.Second)
+	return errors.New("full")
+}
+
+// Not in a bubble: the Monitor holds a mutex while it calls the history, and a
+// bubble's clock stands still while somebody waits for a mutex.
 func TestR14_CheckBlocksOnTheHistoryAfterItsContextEnded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := newMonitor(t, health.Config{History: &hangingHistory{}, Checks: []health.Check{{Name: "a", Prober: &healthtest.Prober{}}}})
-		began := time.Now()
-		var callers sync.WaitGroup
-		var most atomic.Int64
-		for range 10 {
-			callers.Go(func() {
-				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-				defer cancel()
-				_, _ = m.Check(ctx)
-				most.Store(max(most.Load(), int64(time.Since(began))))
-			})
-		}
-		callers.Wait()
-		assert.LessOrEqual(t, time.Duration(most.Load()), 2*time.Second)
-	})
+	m := newMonitor(t, health.Config{History: &slowHistory{}, Checks: []health.Check{{Name: "a", Prober: &healthtest.Prober{}}}})
+	began := time.Now()
+	var callers sync.WaitGroup
+	for range 5 {
+		callers.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			_, _ = m.Check(ctx)
+		})
+	}
+	callers.Wait()
+	assert.Less(t, time.Since(began), 2*time.Second, "the last of five callers that had 100 ms")
 }
 
 func TestR15_CheckOfARunThatTheEndOfStartCancelledIsNoError(t *testing.T) {
@@ -411,35 +424,6 @@ func TestR16_CheckOfACheckThatIsRemovedMeanwhileIsNoError(t *testing.T) {
 	})
 }
 
-func TestR17_AnIntervalForNeverLocksTheMonitor(t *testing.T) {
-	m := newMonitor(t, health.Config{StartSpread: 1, Checks: []health.Check{
-		{Name: "a", Interval: math.MaxInt64, Prober: &healthtest.Prober{}},
-		{Name: "on demand only", Interval: math.MaxInt64, Prober: &healthtest.Prober{}},
-		{Name: "b", Interval: math.MaxInt64, Prober: &healthtest.Prober{}},
-		{Name: "c", Interval: math.MaxInt64, Prober: &healthtest.Prober{}},
-	}})
-	require.NoError(t, m.Start(t.Context()))
-	time.Sleep(200 * time.Millisecond)
-	done := make(chan struct{})
-	go func() { m.Self(); close(done) }()
-	select {
-	case <-done:
-		stop(t, m)
-	case <-time.After(5 * time.Second):
-		t.Fatal("the scheduler spins with the lock held, for ever")
-	}
-}
-
-func TestR18_ATimeoutForNeverIsHungAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := newMonitor(t, health.Config{Checks: []health.Check{{Name: "a", Timeout: math.MaxInt64, Prober: &healthtest.Prober{Delay: time.Second}}}})
-		report, err := m.Check(t.Context())
-		require.NoError(t, err)
-		assert.Equal(t, health.Healthy, report.Status, "%s", report.Checks[0].Last.Message)
-		time.Sleep(time.Minute)
-	})
-}
-
 func TestR19_ALeaseOrHistoryThatPanicsEndsTheProcess(t *testing.T) {
 	if testing.Short() {
 		t.Skip("ends the process: run it alone")
@@ -451,7 +435,7 @@ func TestR19_ALeaseOrHistoryThatPanicsEndsTheProcess(t *testing.T) {
 	stop(t, m)
 }
 
-func TestR20_ANameThatIsNotUTF8EndsTheProcessInPromhealth(t *testing.T) {
+func TestR20_ATextThatIsNotUTF8FailsTheWholeScrape(t *testing.T) {
 	m := newMonitor(t, health.Config{Checks: []health.Check{{Name: "a", Prober: &healthtest.Prober{Results: []health.Result{{
 		Status: health.Healthy, Measurements: []health.Measurement{{Name: "table_\xff_rows", Value: 1}},
 	}}}}}})
@@ -462,7 +446,7 @@ func TestR20_ANameThatIsNotUTF8EndsTheProcessInPromhealth(t *testing.T) {
 	assert.NotPanics(t, func() {
 		ch := make(chan prometheus.Metric, 1000)
 		c.Collect(ch)
-	}, "in a registry this panic is in a goroutine of Gather")
+	}, "client_golang v1.25 recovers this, and the whole scrape is an error")
 }
 
 func TestR21_MaintenanceCountsAsHavingStarted(t *testing.T) {
@@ -538,6 +522,7 @@ func TestR26_ARefusedAddShowsInTheStatus(t *testing.T) {
 	}
 	close(done)
 	reader.Wait()
+	require.Equal(t, health.Healthy, m.GroupStatus(health.Readiness))
 	assert.Zero(t, bad.Load(), "/readyz would have been 503")
 }
 
@@ -652,4 +637,81 @@ func TestR32_SubscribersAreNotToldOfARemovedCheck(t *testing.T) {
 		n++
 	}
 	assert.Greater(t, n, 1, "an alert that fires for it fires for ever")
+}
+
+// This one passes: Add, Remove, Check, Stop and results in any order leave no
+// goroutine, and the tallies agree with the states.
+func TestRStress(t *testing.T) {
+	for round := range 300 {
+		before := runtime.NumGoroutine()
+		m := newMonitor(t, health.Config{Workers: 1 + round%4, StartSpread: time.Millisecond, History: &health.MemoryHistory{}, Hooks: health.Hooks{
+			OnResult: func(context.Context, health.State) {},
+		}})
+		if round%3 > 0 {
+			require.NoError(t, m.Start(t.Context()))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+		var wg sync.WaitGroup
+		for g := range 6 {
+			wg.Go(func() {
+				for i := 0; ctx.Err() == nil; i++ {
+					name := fmt.Sprint((i + g) % 5)
+					switch (i*7 + g) % 6 {
+					case 0, 1:
+						var n atomic.Int64
+						_ = m.Add(health.Check{Name: name, Optional: i%2 == 0, Interval: time.Millisecond, Timeout: 2 * time.Millisecond, Groups: health.Group(1 + i%7), Prober: health.ProberFunc(func(ctx context.Context) health.Result {
+							k := n.Add(1)
+							if k%5 == 0 {
+								<-ctx.Done()
+							}
+							if k%7 == 0 {
+								time.Sleep(4 * time.Millisecond)
+							}
+							return health.Result{Status: health.Status(k % 6)}
+						})})
+					case 2:
+						m.Remove(name)
+					case 3:
+						c, cancel := context.WithTimeout(ctx, time.Millisecond)
+						_, _ = m.Check(c)
+						cancel()
+					case 4:
+						_, _ = m.Check(ctx, name, name)
+					case 5:
+						m.Snapshot()
+						for range m.Subscribe(ctx, 1) {
+							break
+						}
+					}
+				}
+			})
+		}
+		if round%2 == 0 {
+			time.Sleep(10 * time.Millisecond)
+			go func() { _ = m.Stop(ctx) }()
+		}
+		wg.Wait()
+		cancel()
+		stop(t, m)
+		assert.Equal(t, m.Snapshot().Status, m.Status(), "drift")
+		assert.Zero(t, m.Self().Hung)
+		assert.Zero(t, m.Self().Probing)
+		for range 200 {
+			if runtime.NumGoroutine() <= before {
+				break
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		require.LessOrEqual(t, runtime.NumGoroutine(), before, "goroutines")
+	}
+}
+
+func TestR20_Gather(t *testing.T) {
+	m := newMonitor(t, health.Config{Checks: []health.Check{{Name: "a\xff", Prober: &healthtest.Prober{}}}})
+	c, err := promhealth.New(promhealth.Config{Monitor: m})
+	require.NoError(t, err)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(c)
+	families, err := registry.Gather()
+	assert.NoError(t, err, "%d families", len(families))
 }

@@ -193,21 +193,20 @@ func (b *builder) probeProblems(err error) {
 }
 
 // keyOf returns the key of a check that a problem of httpprobe is about, which
-// it tells by its first word ("URL is required", "Extract 2: …"), and the rest.
+// it tells by its first word ("URL is required", "Extract[2]: …"), and the rest.
 func keyOf(text string) (key, format string, problem any) {
 	word, rest, _ := strings.Cut(text, " ")
-	switch word = strings.Trim(word, ":"); word {
+	switch field, index, _ := strings.Cut(strings.TrimSuffix(word, ":"), "["); field {
 	case "Assert", "Extract":
-		index, rest, _ := strings.Cut(rest, ": ")
-		return strings.ToLower(word) + "[" + index + "]", "%s", rest
+		return strings.ToLower(field) + "[" + index, "%s", rest
 	case "URL", "Auth":
-		return strings.ToLower(word), "%s", text
+		return strings.ToLower(field), "%s", text
 	case "Header":
 		return "headers", "%s", text
 	case "CertificateWarn":
-		return "certificate", "%s", text
+		return "certificate", "%s", rest
 	case "status":
-		return word, "%s", text
+		return field, "%s", text
 	}
 	return "name", "%s", text
 }

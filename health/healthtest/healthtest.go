@@ -6,6 +6,7 @@ package healthtest
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
@@ -21,8 +22,8 @@ type Prober struct {
 	// Results are returned in order, one per call; the last is repeated. With
 	// none, every call is healthy.
 	Results []health.Result
-	// Delay is how long each call takes. It ends early, as a timeout, with the
-	// context.
+	// Delay is how long each call takes. It ends early with the context: as a
+	// timeout, or Unknown if the context was cancelled.
 	Delay time.Duration
 	// Stubborn makes Probe ignore its context: it takes all of Delay.
 	Stubborn bool
@@ -39,8 +40,11 @@ func (p *Prober) Probe(ctx context.Context) health.Result {
 	call := p.calls
 	p.calls++
 	p.mu.Unlock()
-	if err := p.wait(ctx); err != nil {
-		return health.Result{Status: health.Unhealthy, Cause: health.CauseOf(err), Message: err.Error()}
+	switch err := p.wait(ctx); {
+	case errors.Is(err, context.Canceled):
+		return health.Result{Status: health.Unknown, Cause: health.CauseNotAsked, Message: "the probe was cancelled"}
+	case err != nil:
+		return health.Result{Status: health.Unhealthy, Cause: health.CauseTimeout, Message: "timed out"}
 	}
 	if p.Panic != nil {
 		panic(p.Panic)
@@ -93,7 +97,8 @@ type ProberHarness struct {
 
 // TestProber checks what [health.Prober] asks of an implementation: it tells
 // good from bad with a cause and a message, returns soon after its context
-// ends, may be called concurrently, and shows no secret.
+// ends, may be called concurrently, and shows no secret. A probe that was
+// cancelled, rather than timed out, has learnt nothing: it is Unknown.
 func TestProber(t *testing.T, h ProberHarness) {
 	t.Run("healthy", func(t *testing.T) {
 		if h.Healthy == nil {
@@ -132,24 +137,41 @@ func TestProber(t *testing.T, h ProberHarness) {
 		}
 	})
 	t.Run("hanging", func(t *testing.T) {
-		if h.Hanging == nil {
-			t.Skip("the harness declines this case")
-		}
-		p := h.Hanging(t)
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
-		results := make(chan health.Result, 1)
-		go func() { results <- p.Probe(ctx) }()
-		select {
-		case r := <-results:
-			h.check(t, r)
-			if r.Status != health.Unhealthy || r.Cause != health.CauseTimeout {
-				t.Errorf("status %v, cause %q, message %q; want unhealthy because of a timeout", r.Status, r.Cause, r.Message)
-			}
-		case <-time.After(10 * time.Second):
-			t.Error("the prober ignores the end of its context")
+		r := h.hang(ctx, t)
+		if r.Status != health.Unhealthy || r.Cause != health.CauseTimeout {
+			t.Errorf("status %v, cause %q, message %q; want unhealthy because of a timeout", r.Status, r.Cause, r.Message)
 		}
 	})
+	t.Run("cancelled", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		defer time.AfterFunc(50*time.Millisecond, cancel).Stop()
+		r := h.hang(ctx, t)
+		if r.Status != health.Unknown {
+			t.Errorf("status %v, cause %q, message %q; want unknown: nothing was learnt", r.Status, r.Cause, r.Message)
+		}
+	})
+}
+
+// hang probes what hangs until ctx ends.
+func (h ProberHarness) hang(ctx context.Context, t *testing.T) health.Result {
+	t.Helper()
+	if h.Hanging == nil {
+		t.Skip("the harness declines this case")
+	}
+	p := h.Hanging(t)
+	results := make(chan health.Result, 1)
+	go func() { results <- p.Probe(ctx) }()
+	select {
+	case r := <-results:
+		h.check(t, r)
+		return r
+	case <-time.After(10 * time.Second):
+		t.Fatal("the prober ignores the end of its context")
+		return health.Result{}
+	}
 }
 
 // check demands what holds for every result.

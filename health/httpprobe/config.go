@@ -1,19 +1,15 @@
 package httpprobe
 
 import (
-	"errors"
-	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/health"
 	"go.acu.edu.au/runbook/internal/netcheck"
+	"go.acu.edu.au/runbook/internal/netcheck/httpcheck"
 )
 
 // Config is what a [Prober] asks for and what it accepts. Only URL is required.
@@ -136,21 +132,8 @@ const defaultMaxBody = 1 << 20
 // ownNames are the measurements that every probe makes.
 var ownNames = [...]string{"response_time", "status_code", "dns", "connect", "tls", "first_byte", "transfer", "certificate_expiry"}
 
-// problems collects what is wrong with a configuration.
-type problems []error
-
-func (p *problems) add(format string, args ...any) {
-	*p = append(*p, fmt.Errorf("httpprobe: "+format, args...))
-}
-
-func (p *problems) addErr(what string, err error) {
-	if err != nil {
-		p.add("%s%w", what, err)
-	}
-}
-
-// withDefaults returns a copy of c that shares nothing with it that may change,
-// with the defaults filled in.
+// withDefaults returns a copy of c with the defaults filled in, whose header and
+// lists are its own.
 func (c Config) withDefaults() Config {
 	if c.Method == "" {
 		c.Method = http.MethodGet
@@ -172,125 +155,44 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// validate reports everything that is wrong with c but its paths.
-func (c Config) validate(p *problems) {
-	c.validateRequest(p)
-	c.Auth.validate(p, c.Header)
+// validate adds everything that is wrong with c but its paths to p, and returns
+// the URL.
+func (c Config) validate(p *netcheck.Problems) *url.URL {
+	u := httpcheck.ParseURL(p, c.URL, "http", "https")
+	if _, err := http.NewRequest(c.Method, "http://localhost", nil); err != nil || c.Method == http.MethodConnect {
+		p.Add("Method %q cannot be used", c.Method)
+	}
+	httpcheck.ValidateHeader(p, c.Header, func(name string) string {
+		if name == "Accept-Encoding" {
+			return "the answer would not be decompressed"
+		}
+		return ""
+	})
+	httpcheck.Auth(c.Auth).Validate(p, c.Header, nil)
 	for _, code := range slices.Concat(c.Status, c.Maintenance) {
 		if code < 200 || code > 599 {
-			p.add("status code %d is not one of 200 to 599", code)
+			p.Add("status code %d is not one of 200 to 599", code)
 		}
 	}
 	for _, code := range c.Maintenance {
 		if slices.Contains(c.Status, code) {
-			p.add("status code %d cannot be good and mean maintenance", code)
+			p.Add("status code %d cannot be good and mean maintenance", code)
 		}
 	}
 	if c.Method == http.MethodHead && (c.Contains != "" || len(c.Assert) > 0 || len(c.Extract) > 0) {
-		p.add("the answer to a HEAD has no body to look at")
+		p.Add("the answer to a HEAD has no body to look at")
 	}
 	if c.MaxBody < 0 {
-		p.add("MaxBody must not be negative")
+		p.Add("MaxBody must not be negative")
 	}
 	if c.Redirects < 0 {
-		p.add("Redirects must not be negative")
+		p.Add("Redirects must not be negative")
 	}
-	p.addErr("", c.Latency.Validate())
-	p.addErr("", c.certificates().Validate())
+	p.In("Latency", c.Latency.Validate())
+	p.In("CertificateWarn", c.certificates().Validate())
+	return u
 }
 
 func (c Config) certificates() netcheck.Certificates {
 	return netcheck.Certificates{Warn: c.CertificateWarn, Fail: c.CertificateFail}
 }
-
-// validateRequest never shows the URL, which may hold a password or a token.
-func (c Config) validateRequest(p *problems) {
-	u, err := url.Parse(c.URL)
-	switch {
-	case c.URL == "":
-		p.add("URL is required")
-	case err != nil:
-		p.add("URL cannot be parsed")
-	case u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
-		p.add("URL must be absolute, with http or https and a host")
-	case u.User != nil:
-		p.add("URL must not hold a user name or password: use Auth")
-	case !validPort(u.Port()) || strings.HasSuffix(u.Host, ":"):
-		p.add("URL: the port must be a number from 1 to 65535")
-	}
-	if _, err := http.NewRequest(c.Method, "http://localhost", nil); err != nil || c.Method == http.MethodConnect {
-		p.add("method %q cannot be used", c.Method)
-	}
-	for _, name := range slices.Sorted(maps.Keys(c.Header)) {
-		switch canonical := http.CanonicalHeaderKey(name); {
-		case canonical == "Accept-Encoding":
-			p.add("Header must not set Accept-Encoding: the answer would not be decompressed")
-		case canonical == "Authorization" || canonical == "Proxy-Authorization":
-			p.add("Header must not set %s: use Auth", canonical)
-		case !validName(name) || slices.ContainsFunc(c.Header[name], func(v string) bool { return !validValue(v) }):
-			p.add("Header %q has a name or value that HTTP does not allow", name)
-		}
-	}
-}
-
-func (a Auth) validate(p *problems, header http.Header) {
-	kinds := 0
-	if !a.Bearer.IsZero() {
-		kinds++
-	}
-	if a.basic() {
-		kinds++
-	}
-	if a.Header != "" || !a.Value.IsZero() {
-		kinds++
-		switch {
-		case a.Header == "" || a.Value.IsZero():
-			p.add("Auth: Header and Value belong together")
-		case !validName(a.Header):
-			p.add("Auth: Header %q is not a header name", a.Header)
-		case http.CanonicalHeaderKey(a.Header) == "Host":
-			p.add("Auth: Header must not be Host")
-		case len(header.Values(a.Header)) > 0:
-			p.add("Auth: Header %s is set in Header too", a.Header)
-		}
-	}
-	if kinds > 1 {
-		p.add("Auth: only one of Bearer, Username with Password, and Header with Value may be set")
-	}
-	if !validValue(a.Bearer.Reveal()) || !validValue(a.Value.Reveal()) {
-		p.add("Auth: the secret holds a character that a header cannot carry, such as a line break")
-	}
-	if strings.ContainsFunc(a.Username, func(r rune) bool { return r == ':' || r < ' ' || r == 0x7f }) {
-		p.add("Auth: Username must not hold a colon or a control character")
-	}
-}
-
-// any reports whether there is a credential.
-func (a Auth) any() bool { return !a.Bearer.IsZero() || a.basic() || a.Header != "" }
-
-func (a Auth) basic() bool { return a.Username != "" || !a.Password.IsZero() }
-
-// validName reports whether s is a token (RFC 9110, section 5.6.2).
-func validName(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("!#$%&'*+-.^_`|~", r)
-	})
-}
-
-// validValue reports whether a header can carry s (RFC 9110, section 5.5).
-func validValue(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
-}
-
-func validPort(port string) bool {
-	n, err := strconv.ParseUint(port, 10, 16)
-	return port == "" || err == nil && n > 0
-}
-
-// err returns the problems as one error, or nil.
-func (p problems) err() error { return errors.Join(p...) }

@@ -35,7 +35,7 @@ func TestNewReportsAllProblems(t *testing.T) {
 		{"password", httpprobe.Config{URL: "https://user:" + canary + "@a.test/"}, []string{"URL must not hold a user name or password"}},
 		{"port", httpprobe.Config{URL: "https://a.test:70000/"}, []string{"the port must be"}},
 		{"empty port", httpprobe.Config{URL: "https://a.test:/"}, []string{"the port must be"}},
-		{"method", httpprobe.Config{URL: "https://a.test", Method: "GE T"}, []string{`method "GE T" cannot be used`}},
+		{"method", httpprobe.Config{URL: "https://a.test", Method: "GE T"}, []string{`Method "GE T" cannot be used`}},
 		{"connect", httpprobe.Config{URL: "https://a.test", Method: "CONNECT"}, []string{"cannot be used"}},
 		{"headers", httpprobe.Config{URL: "https://a.test", Header: http.Header{
 			"accept-encoding": {"br"}, "Authorization": {canary}, "Bad Name": {"x"}, "X-Line": {canary + "\n"},
@@ -49,13 +49,13 @@ func TestNewReportsAllProblems(t *testing.T) {
 		{"codes", httpprobe.Config{URL: "https://a.test", Status: []int{200, 99, 503}, Maintenance: []int{503}}, []string{"status code 99", "503 cannot be good and mean maintenance"}},
 		{"body of a HEAD", httpprobe.Config{URL: "https://a.test", Method: "HEAD", Contains: "x"}, []string{"HEAD has no body"}},
 		{"numbers", httpprobe.Config{URL: "https://a.test", MaxBody: -1, Redirects: -1, Latency: health.Budget{Warn: 2, Fail: 1}, CertificateWarn: time.Hour, CertificateFail: 2 * time.Hour},
-			[]string{"MaxBody", "Redirects", "latency budget", "CertificateWarn"}},
+			[]string{"MaxBody", "Redirects", "Latency: latency budget", "CertificateWarn: 1h0m0s must be more than CertificateFail (2h0m0s)"}},
 		{"assertions", httpprobe.Config{URL: "https://a.test", Assert: []httpprobe.Assertion{{Path: "status", Want: ok}, {Path: ".status"}, {Path: ".s", Want: map[string]health.Status{"x": 99}}}},
-			[]string{`Assert 0: path "status"`, "Assert 1: Want is required", "Assert 2: Want \"x\""}},
+			[]string{`Assert[0]: path "status"`, "Assert[1]: Want is required", "Assert[2]: Want \"x\""}},
 		{"fields", httpprobe.Config{URL: "https://a.test", Extract: []httpprobe.Field{
 			{Path: "."}, {Path: ".a"}, {Path: ".b.a"}, {Path: ".dns"}, {Path: ".c", Of: "d"}, {Path: ".e", Of: ".f", Scale: 2}, {Path: ".g", Scale: math.NaN()},
 			{Path: ".h", Limit: health.Limit{Warn: &limit, Fail: new(float64)}},
-		}}, []string{"Extract 0: Name is required", "Extract 2: the name a is used", "Extract 3: the name dns is used", "Extract 4: Of: path", "Extract 5: with Of", "Extract 6: Scale", "Extract 7: limit"}},
+		}}, []string{"Extract[0]: Name is required", "Extract[2]: Name \"a\" is taken", "Extract[3]: Name \"dns\" is taken", "Extract[4]: Of: path", "Extract[5]: with Of", "Extract[6]: Scale", "Extract[7]: limit"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p, err := httpprobe.New(c.cfg)
@@ -83,6 +83,30 @@ func TestProberPrintsNoSecret(t *testing.T) {
 	assert.Equal(t, "GET https://a.test/health", p.String())
 	for _, verb := range []string{"%v", "%+v", "%s", "%q"} {
 		assert.NotContains(t, fmt.Sprintf(verb, p), canary)
+	}
+}
+
+// TestResultShowsNoSecret lets a server send back the credential that it was
+// given: in a value that is asserted, one that is measured, and a header, whole
+// and cut off.
+func TestResultShowsNoSecret(t *testing.T) {
+	said := strings.Repeat("x", 95) + canary
+	s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", canary)
+		w.WriteHeader(http.StatusTooManyRequests)
+		fmt.Fprintf(w, `{"status":%q,"said":%q,"more":%q}`, canary, said, canary)
+	}))
+	cfg := httpprobe.Config{
+		URL: s.URL, Auth: httpprobe.Auth{Bearer: runbook.NewSecret(canary)},
+		Assert:  []httpprobe.Assertion{{Path: ".status", Want: map[string]health.Status{"ok": health.Healthy}}},
+		Extract: []httpprobe.Field{{Path: ".said"}, {Path: ".more"}},
+	}
+	for _, status := range [][]int{nil, {http.StatusTooManyRequests}} {
+		cfg.Status = status
+		r := must(t, cfg).Probe(t.Context())
+		assert.Contains(t, r.Message, "[redacted]")
+		assert.NotContains(t, fmt.Sprintf("%+v", r), canary)
+		assert.NotContains(t, fmt.Sprintf("%+v", r), "x"+canary[:4])
 	}
 }
 

@@ -2,7 +2,6 @@ package httpprobe
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"io"
 	"net/http"
@@ -12,6 +11,7 @@ import (
 
 	"go.acu.edu.au/runbook/health"
 	"go.acu.edu.au/runbook/internal/netcheck"
+	"go.acu.edu.au/runbook/internal/netcheck/httpcheck"
 )
 
 // A Prober asks one URL. It is safe for concurrent use.
@@ -30,45 +30,18 @@ var _ health.Prober = (*Prober)(nil)
 // the URL or a secret.
 func New(cfg Config) (*Prober, error) {
 	cfg = cfg.withDefaults()
-	var p problems
-	cfg.validate(&p)
+	p := netcheck.Problems{Package: "httpprobe"}
+	u := cfg.validate(&p)
 	rules := compile(cfg, &p)
-	if err := p.err(); err != nil {
+	if err := p.Err(); err != nil {
 		return nil, err
 	}
-	u, err := url.Parse(cfg.URL)
-	if err != nil {
-		return nil, errors.New("httpprobe: URL cannot be parsed")
-	}
-	prober := &Prober{cfg: cfg, url: u, target: cfg.Method + " " + place(u), client: cfg.HTTP, rules: rules}
+	prober := &Prober{cfg: cfg, url: u, target: cfg.Method + " " + httpcheck.Place(u), client: cfg.HTTP, rules: rules}
 	if prober.client == nil {
-		prober.own = ownTransport()
+		prober.own = httpcheck.NewTransport()
 		prober.client = &http.Client{Transport: prober.own}
 	}
 	return prober, nil
-}
-
-// maxHeader bounds the header of an answer, which MaxBody does not.
-const maxHeader = 256 << 10
-
-// ownTransport keeps no connection, so that each probe finds out whether one
-// can be made, nothing stays open between probes, and net/http has no reason to
-// send a request twice.
-func ownTransport() *http.Transport {
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	return &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: maxHeader, Protocols: protocols}
-}
-
-// place returns a URL without user name, query and fragment, not too long for a
-// message.
-func place(u *url.URL) string {
-	const most = 200
-	s := u.Scheme + "://" + u.Host + u.EscapedPath()
-	if len(s) > most {
-		s = s[:most] + "…"
-	}
-	return s
 }
 
 // String returns the method and the URL without its query.
@@ -89,7 +62,7 @@ func (p *Prober) Probe(ctx context.Context) health.Result {
 	if r.Message != "" {
 		r.Message = p.target + a.redirected() + ": " + r.Message
 	}
-	return p.scrub(r)
+	return httpcheck.Auth(p.cfg.Auth).Redact(r)
 }
 
 // An attempt is one probe under way.
@@ -115,7 +88,7 @@ func (a *attempt) probe(ctx context.Context) health.Result {
 	if err == nil {
 		a.line.Finish()
 	} else if errors.Is(ctx.Err(), context.Canceled) {
-		return a.measure(result(a.explain(ctx, err)))
+		return a.measure(httpcheck.Explain(ctx, a.line, err).Result())
 	}
 	return a.judge(ctx, resp, body, err)
 }
@@ -137,29 +110,14 @@ func (a *attempt) send(ctx context.Context) (*http.Response, error) {
 		req.Host = host
 		req.Header.Del("Host")
 	}
-	cfg.Auth.set(req)
+	httpcheck.Auth(cfg.Auth).Set(req.Header)
 	client := *a.p.client
 	client.CheckRedirect = a.redirect
 	resp, err := client.Do(req)
 	if err != nil && a.p.own != nil {
-		// net/http goes on connecting after a request has ended, for the next
-		// one to use, and without end if the other side is silent. This ends
-		// such attempts, and leaves alone those of other probes under way.
 		a.p.own.CloseIdleConnections()
 	}
 	return resp, err
-}
-
-// set puts the credential into the request.
-func (a Auth) set(req *http.Request) {
-	switch {
-	case !a.Bearer.IsZero():
-		req.Header.Set("Authorization", "Bearer "+a.Bearer.Reveal())
-	case a.basic():
-		req.SetBasicAuth(a.Username, a.Password.Reveal())
-	case a.Header != "":
-		req.Header.Set(a.Header, a.Value.Reveal())
-	}
 }
 
 // note remembers the certificates of an answer, also of one that redirects.
@@ -173,33 +131,7 @@ func (a *attempt) note(resp *http.Response) {
 // answer.
 func (a *attempt) measure(r health.Result) health.Result {
 	if a.code != 0 {
-		r.Measurements = append(r.Measurements, health.Measurement{Name: "status_code", Value: float64(a.code)})
+		r = netcheck.With(r, health.Measurement{Name: "status_code", Value: float64(a.code)})
 	}
-	r.Measurements = append(r.Measurements, a.line.Measurements()...)
-	return r
-}
-
-func result(f netcheck.Finding) health.Result {
-	return health.Result{Status: f.Status, Cause: f.Cause, Message: f.Message}
-}
-
-// scrub takes secrets out of a result: a server can put into its answer what it
-// was sent. Secrets of less than four characters are not looked for.
-func (p *Prober) scrub(r health.Result) health.Result {
-	auth := p.cfg.Auth
-	secrets := []string{auth.Bearer.Reveal(), auth.Password.Reveal(), auth.Value.Reveal()}
-	if auth.basic() {
-		secrets = append(secrets, base64.StdEncoding.EncodeToString([]byte(auth.Username+":"+auth.Password.Reveal())))
-	}
-	for _, secret := range secrets {
-		if len(secret) < 4 {
-			continue
-		}
-		r.Message = strings.ReplaceAll(r.Message, secret, "[redacted]")
-		for i := range r.Measurements {
-			m := &r.Measurements[i]
-			m.Text = strings.ReplaceAll(m.Text, secret, "[redacted]")
-		}
-	}
-	return r
+	return netcheck.With(r, a.line.Measurements()...)
 }

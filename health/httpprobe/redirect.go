@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"go.acu.edu.au/runbook/internal/netcheck/httpcheck"
 )
 
 // redirect decides whether the redirect to next is followed, and with what. It
@@ -74,5 +76,5 @@ func (a *attempt) redirected() string {
 	if a.last == nil {
 		return ""
 	}
-	return " (redirected to " + place(a.last) + ")"
+	return " (redirected to " + httpcheck.Place(a.last) + ")"
 }

@@ -36,26 +36,27 @@ func (r rules) empty() bool { return len(r.assert) == 0 && len(r.fields) == 0 }
 
 // compile reads the paths of cfg and adds what is wrong with its assertions and
 // fields to p.
-func compile(cfg Config, p *problems) rules {
+func compile(cfg Config, p *netcheck.Problems) rules {
 	r := rules{tree: newTree()}
 	for i, a := range cfg.Assert {
+		field := fmt.Sprintf("Assert[%d]", i)
 		steps, err := parsePath(a.Path)
-		p.addErr(fmt.Sprintf("Assert %d: ", i), err)
+		p.In(field, err)
 		if len(a.Want) == 0 {
-			p.add("Assert %d: Want is required", i)
+			p.Add("%s: Want is required", field)
 		}
-		for text, status := range a.Want {
-			if _, err := status.MarshalText(); err != nil {
-				p.add("Assert %d: Want %q: %v is not a status", i, text, status)
+		for _, text := range slices.Sorted(maps.Keys(a.Want)) {
+			if _, err := a.Want[text].MarshalText(); err != nil {
+				p.Add("%s: Want %q: %v is not a status", field, text, a.Want[text])
 			}
 		}
 		r.assert = append(r.assert, assertion{at: r.tree.add(steps), want: maps.Clone(a.Want), list: listWant(a.Want)})
 	}
 	names := slices.Clone(ownNames[:])
 	for i, f := range cfg.Extract {
-		compiled := r.compileField(f, i, p)
+		compiled := r.compileField(f, fmt.Sprintf("Extract[%d]", i), p)
 		if slices.Contains(names, compiled.Name) {
-			p.add("Extract %d: the name %s is used already", i, compiled.Name)
+			p.Add("Extract[%d]: Name %q is taken", i, compiled.Name)
 		}
 		names = append(names, compiled.Name)
 		r.fields = append(r.fields, compiled)
@@ -63,25 +64,24 @@ func compile(cfg Config, p *problems) rules {
 	return r
 }
 
-func (r rules) compileField(f Field, i int, p *problems) field {
-	prefix := fmt.Sprintf("Extract %d: ", i)
+func (r rules) compileField(f Field, name string, p *netcheck.Problems) field {
 	steps, err := parsePath(f.Path)
-	p.addErr(prefix, err)
+	p.In(name, err)
 	c := field{Field: f, at: r.tree.add(steps)}
 	if c.Name = cmp.Or(f.Name, lastKey(steps)); c.Name == "" && err == nil {
-		p.add("%sName is required, since %s has no key", prefix, f.Path)
+		p.Add("%s: Name is required, since %s has no key", name, f.Path)
 	}
 	c.numeric = f.Unit != "" || f.Scale != 0 || f.Of != "" || f.Limit.Warn != nil || f.Limit.Fail != nil
 	if math.IsNaN(f.Scale) || math.IsInf(f.Scale, 0) {
-		p.add("%sScale must be a finite number", prefix)
+		p.Add("%s: Scale must be a finite number", name)
 	}
-	p.addErr(prefix, f.Limit.Validate())
+	p.In(name, f.Limit.Validate())
 	if f.Of != "" {
 		steps, err := parsePath(f.Of)
-		p.addErr(prefix+"Of: ", err)
+		p.In(name+": Of", err)
 		c.of = r.tree.add(steps)
 		if f.Scale != 0 || f.Unit != "" && f.Unit != health.Percent {
-			p.add("%swith Of, the measurement is in percent: Scale and Unit must not be set", prefix)
+			p.Add("%s: with Of, the measurement is in percent: Scale and Unit must not be set", name)
 		}
 		c.Unit = health.Percent
 	}
@@ -171,7 +171,7 @@ func (f field) apply(r health.Result, d document, s strictness) health.Result {
 	m, problem, cause := f.measure(d)
 	switch {
 	case problem == "" && s == record:
-		return health.Limit{}.Apply(r, m)
+		return netcheck.With(r, m)
 	case problem == "":
 		return f.Limit.Apply(r, m)
 	case cause == health.CauseMissing && (f.Optional || s != all), s == record:

@@ -72,44 +72,35 @@ type DNS struct {
 
 var _ health.Prober = (*DNS)(nil)
 
-// NewDNS returns a prober, or everything that is wrong with cfg.
+// NewDNS returns a prober, or everything that is wrong with cfg. No error shows
+// Host or Server.
 func NewDNS(cfg DNSConfig) (*DNS, error) {
-	var problems []error
-	add := func(format string, args ...any) {
-		problems = append(problems, fmt.Errorf("netprobe: "+format, args...))
-	}
+	problems := netcheck.Problems{Package: "netprobe"}
 	cfg.Type = cmp.Or(cfg.Type, IP)
-	if err := validName(cfg.Host); err != nil {
-		add("Host %q: %w", cfg.Host, err)
-	}
+	problems.In("Host", validName(cfg.Host))
 	if _, ok := wireTypes[cfg.Type]; !ok {
-		add("Type %q is not one of IP, A, AAAA, CNAME, TXT and MX", cfg.Type)
+		problems.Add("Type %q is not one of IP, A, AAAA, CNAME, TXT and MX", cfg.Type)
 	}
 	want := make([]string, 0, len(cfg.Want))
 	for _, text := range cfg.Want {
 		normal, err := cfg.Type.normal(text)
-		if err != nil {
-			add("Want %q: %w", text, err)
-		}
+		problems.In(fmt.Sprintf("Want %q", text), err)
 		want = append(want, normal)
 	}
 	cfg.Want = want
 	if cfg.Exact && len(want) == 0 {
-		add("Exact needs Want")
+		problems.Add("Exact needs Want")
 	}
 	if cfg.AtLeast < 0 {
-		add("AtLeast must not be negative")
+		problems.Add("AtLeast must not be negative")
 	}
 	if cfg.Server != "" {
-		if _, err := splitAddress(cfg.Server); err != nil {
-			add("Server %q: %w", cfg.Server, err)
-		}
+		_, err := splitAddress(cfg.Server)
+		problems.In("Server", err)
 	}
-	if err := cfg.Latency.Validate(); err != nil {
-		add("%w", err)
-	}
-	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
+	problems.In("Latency", cfg.Latency.Validate())
+	if err := problems.Err(); err != nil {
+		return nil, err
 	}
 	cfg.AtLeast = max(cfg.AtLeast, 1)
 	if cfg.Dialer == nil {
@@ -188,7 +179,7 @@ func (p *DNS) Probe(ctx context.Context) health.Result {
 	r.Time = line.Started()
 	r.Duration = line.Elapsed()
 	if r.Status.OK() {
-		r.Measurements = append(r.Measurements, netcheck.Milliseconds("response_time", r.Duration))
+		r = netcheck.With(r, netcheck.Milliseconds("response_time", r.Duration))
 		r = p.cfg.Latency.Apply(p.judge(r, found))
 	}
 	if r.Message != "" {
@@ -206,9 +197,9 @@ func (p *DNS) judge(r health.Result, found []string) health.Result {
 		name = "addresses"
 	}
 	list := netcheck.Clean(strings.Join(found, ", "))
-	r.Measurements = append(r.Measurements, health.Measurement{Name: "record_count", Value: float64(len(found))})
+	r = netcheck.With(r, health.Measurement{Name: "record_count", Value: float64(len(found))})
 	if list != "" {
-		r.Measurements = append(r.Measurements, health.Measurement{Name: name, Text: list})
+		r = netcheck.With(r, health.Measurement{Name: name, Text: list})
 	}
 	if len(found) < p.cfg.AtLeast {
 		r = r.Worsen(health.Unhealthy, health.CauseMissing, fmt.Sprintf("has %d %s (%s), want at least %d", len(found), name, list, p.cfg.AtLeast))
@@ -231,8 +222,7 @@ func (p *DNS) askSystem(ctx context.Context, line *netcheck.Timeline, r health.R
 	line.Enter(netcheck.Resolving)
 	found, err := p.lookup(ctx)
 	if err != nil {
-		f := line.Explain(ctx, err)
-		return r.Worsen(f.Status, f.Cause, f.Message), nil
+		return line.Explain(ctx, err).Add(r), nil
 	}
 	if len(found) == 0 {
 		return r.Worsen(health.Unhealthy, health.CauseDNS, fmt.Sprintf("host name %s has no record of type %s", p.cfg.Host, p.cfg.Type)), nil
@@ -285,8 +275,7 @@ func (p *DNS) askServer(ctx context.Context, line *netcheck.Timeline, r health.R
 		case errors.Is(err, errMalformed), errors.Is(err, errForeign):
 			return r.Worsen(health.Unhealthy, health.CauseProtocol, "the answer is not a valid DNS message"), nil
 		case err != nil:
-			f := line.Explain(ctx, err)
-			return r.Worsen(f.Status, f.Cause, f.Message), nil
+			return line.Explain(ctx, err).Add(r), nil
 		case rep.rcode == nxdomain && len(found) == 0:
 			return r.Worsen(health.Unhealthy, health.CauseDNS, fmt.Sprintf("host name %s does not exist (NXDOMAIN)", p.cfg.Host)), nil
 		case rep.rcode != 0:

@@ -291,10 +291,10 @@ func TestNewDNS(t *testing.T) {
 		{"final dot", netprobe.DNSConfig{Host: "a.test."}, []string{"each part"}},
 		{"long part", netprobe.DNSConfig{Host: long + ".test"}, []string{"each part"}},
 		{"long name", netprobe.DNSConfig{Host: strings.Repeat("a.", 127)}, []string{"1 to 253"}},
-		{"URL", netprobe.DNSConfig{Host: "https://a.test/"}, []string{"a character that a name cannot have"}},
+		{"URL", netprobe.DNSConfig{Host: "https://me:canary-1@a.test/"}, []string{"a character that a name cannot have"}},
 		{"not ASCII", netprobe.DNSConfig{Host: "bücher.test"}, []string{"a character that a name cannot have"}},
 		{"several", netprobe.DNSConfig{Host: "a.test", Type: "SRV", Exact: true, AtLeast: -1, Server: "192.0.2.53", Latency: health.Budget{Warn: -1}},
-			[]string{`Type "SRV"`, "Exact needs Want", "AtLeast", `Server "192.0.2.53"`, "latency budget"}},
+			[]string{`Type "SRV"`, "Exact needs Want", "AtLeast", `Server: must be host:port`, "latency budget"}},
 		{"wanted name for an address", netprobe.DNSConfig{Host: "a.test", Want: []string{"b.test"}}, []string{"is not an address of type IP"}},
 		{"wanted address of another kind", netprobe.DNSConfig{Host: "a.test", Type: netprobe.AAAA, Want: []string{"192.0.2.1"}}, []string{"is not an address of type AAAA"}},
 	} {
@@ -304,6 +304,8 @@ func TestNewDNS(t *testing.T) {
 			for _, want := range c.want {
 				assert.ErrorContains(t, err, want)
 			}
+			assert.Len(t, strings.Split(err.Error(), "\n"), len(c.want))
+			assert.NotContains(t, err.Error(), "canary")
 		})
 	}
 }

@@ -8,7 +8,7 @@
 //	mail, err := netprobe.NewTCP(netprobe.TCPConfig{
 //		Address: "smtp.example.com:465",
 //		TLS:     &tls.Config{},
-//		Expect:  "220 ",
+//		Want:    "220 ",
 //	})
 //	name, err := netprobe.NewDNS(netprobe.DNSConfig{
 //		Host:   "qa.example.com",

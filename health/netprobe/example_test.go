@@ -17,7 +17,7 @@ func ExampleTCP() {
 	}()
 	mail, err := netprobe.NewTCP(netprobe.TCPConfig{
 		Address: "smtp.example.com:25",
-		Expect:  "220 ",
+		Want:    "220 ",
 		Dialer:  dialer(func(context.Context) (net.Conn, error) { return near, nil }),
 	})
 	if err != nil {

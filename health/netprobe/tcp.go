@@ -28,9 +28,9 @@ type TCPConfig struct {
 	CertificateWarn time.Duration
 	// CertificateFail fails from this time left on. Zero means when expired.
 	CertificateFail time.Duration
-	// Expect is what the server must say first, at least: "220 ", "SSH-2.0-".
-	// Zero means that nothing is read.
-	Expect string
+	// Want is how what the server says first must begin: "220 ", "SSH-2.0-". Zero
+	// means that nothing is read.
+	Want string
 	// Latency is the time that all of it may take.
 	Latency health.Budget
 	// Dialer makes the connection. Nil means a plain net.Dialer.
@@ -45,8 +45,8 @@ type Dialer interface {
 	DialContext(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// maxExpect bounds what is read of a server's first words.
-const maxExpect = 4 << 10
+// maxWant bounds what is read of a server's first words.
+const maxWant = 4 << 10
 
 // TCP is a prober that connects to one address. It is safe for concurrent use.
 type TCP struct {
@@ -56,23 +56,19 @@ type TCP struct {
 
 var _ health.Prober = (*TCP)(nil)
 
-// NewTCP returns a prober, or everything that is wrong with cfg.
+// NewTCP returns a prober, or everything that is wrong with cfg. No error shows
+// Address, which may be a URL with a password by mistake.
 func NewTCP(cfg TCPConfig) (*TCP, error) {
-	var problems []error
+	problems := netcheck.Problems{Package: "netprobe"}
 	host, err := splitAddress(cfg.Address)
-	if err != nil {
-		problems = append(problems, fmt.Errorf("netprobe: Address %q: %w", cfg.Address, err))
+	problems.In("Address", err)
+	if len(cfg.Want) > maxWant {
+		problems.Add("Want must not be longer than %d bytes", maxWant)
 	}
-	if len(cfg.Expect) > maxExpect {
-		problems = append(problems, fmt.Errorf("netprobe: Expect must not be longer than %d bytes", maxExpect))
-	}
-	for _, err := range []error{cfg.Latency.Validate(), cfg.certificates().Validate()} {
-		if err != nil {
-			problems = append(problems, fmt.Errorf("netprobe: %w", err))
-		}
-	}
-	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
+	problems.In("Latency", cfg.Latency.Validate())
+	problems.In("CertificateWarn", cfg.certificates().Validate())
+	if err := problems.Err(); err != nil {
+		return nil, err
 	}
 	if cfg.TLS != nil {
 		cfg.TLS = cfg.TLS.Clone()
@@ -111,7 +107,7 @@ func (p *TCP) String() string {
 }
 
 // Probe connects once, and closes the connection. It measures dns, connect, tls
-// and first_byte (until Expect was read) as far as they apply, response_time
+// and first_byte (until Want was read) as far as they apply, response_time
 // (all of it), the address that was connected to, and certificate_expiry.
 //
 // It ends soon after ctx does. When ctx is cancelled rather than timed out, the
@@ -123,7 +119,7 @@ func (p *TCP) Probe(ctx context.Context) health.Result {
 	r.Duration = line.Elapsed()
 	r.Measurements = append(line.Measurements(), r.Measurements...)
 	if r.Status.OK() {
-		r.Measurements = append(r.Measurements, netcheck.Milliseconds("response_time", r.Duration))
+		r = netcheck.With(r, netcheck.Milliseconds("response_time", r.Duration))
 		r = p.cfg.Latency.Apply(r)
 	}
 	if r.Message != "" {
@@ -153,17 +149,17 @@ func (p *TCP) connect(ctx context.Context, line *netcheck.Timeline) health.Resul
 		}
 	}
 	line.Connected(conn)
-	r.Measurements = append(r.Measurements, health.Measurement{Name: "address", Text: conn.RemoteAddr().String()})
-	if p.cfg.Expect == "" {
+	r = netcheck.With(r, health.Measurement{Name: "address", Text: conn.RemoteAddr().String()})
+	if p.cfg.Want == "" {
 		return r
 	}
-	return p.expect(ctx, line, conn, r)
+	return p.listen(ctx, line, conn, r)
 }
 
-// expect reads as much as should be there, and compares.
-func (p *TCP) expect(ctx context.Context, line *netcheck.Timeline, conn io.Reader, r health.Result) health.Result {
+// listen reads as much as should be there, and compares.
+func (p *TCP) listen(ctx context.Context, line *netcheck.Timeline, conn io.Reader, r health.Result) health.Result {
 	line.Enter(netcheck.Waiting)
-	want := p.cfg.Expect
+	want := p.cfg.Want
 	found := make([]byte, len(want))
 	for n := 0; n < len(found); {
 		more, err := conn.Read(found[n:])
@@ -173,8 +169,7 @@ func (p *TCP) expect(ctx context.Context, line *netcheck.Timeline, conn io.Reade
 			line.Enter(netcheck.Head)
 			return r.Worsen(health.Unhealthy, health.CauseAssertion, fmt.Sprintf("said %s, want %s", netcheck.Quote(string(found[:n])), netcheck.Quote(want)))
 		case err != nil && n < len(found):
-			f := line.Explain(ctx, err)
-			return r.Worsen(f.Status, f.Cause, f.Message)
+			return line.Explain(ctx, err).Add(r)
 		}
 	}
 	line.Enter(netcheck.Head)
@@ -183,10 +178,9 @@ func (p *TCP) expect(ctx context.Context, line *netcheck.Timeline, conn io.Reade
 
 // failed is the result of a connection that could not be made.
 func failed(ctx context.Context, line *netcheck.Timeline, err error) health.Result {
-	f := line.Explain(ctx, err)
-	r := health.Result{Status: f.Status, Cause: f.Cause, Message: f.Message}
+	r := line.Explain(ctx, err).Result()
 	if expiry, ok := netcheck.ExpiryOfRefused(err); ok {
-		r.Measurements = append(r.Measurements, expiry.Measurement())
+		r = netcheck.With(r, expiry.Measurement())
 	}
 	return r
 }

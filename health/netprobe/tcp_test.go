@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -69,13 +70,13 @@ func TestTCP(t *testing.T) {
 	var accepted atomic.Int64
 	healthtest.TestProber(t, healthtest.ProberHarness{
 		Healthy: func(t testing.TB) health.Prober {
-			return tcp(t, netprobe.TCPConfig{Address: listen(t, func(conn net.Conn) { accepted.Add(1); say("220 hello\r\n")(conn) }), Expect: "220 "})
+			return tcp(t, netprobe.TCPConfig{Address: listen(t, func(conn net.Conn) { accepted.Add(1); say("220 hello\r\n")(conn) }), Want: "220 "})
 		},
 		Down: func(t testing.TB) (health.Prober, health.Cause) {
 			return tcp(t, netprobe.TCPConfig{Address: closed(t)}), health.CauseRefused
 		},
 		Hanging: func(t testing.TB) health.Prober {
-			return tcp(t, netprobe.TCPConfig{Address: listen(t, silent), Expect: "x"})
+			return tcp(t, netprobe.TCPConfig{Address: listen(t, silent), Want: "x"})
 		},
 	})
 	assert.Equal(t, int64(1+8), accepted.Load(), "connections for 9 probes")
@@ -101,12 +102,12 @@ func TestTCPFindings(t *testing.T) {
 	}{
 		{"open", netprobe.TCPConfig{Address: listen(t, silent)}, health.Healthy, "", ""},
 		{"hangs up", netprobe.TCPConfig{Address: listen(t, say(""))}, health.Healthy, "", ""},
-		{"banner", netprobe.TCPConfig{Address: listen(t, say("SSH-2.0-OpenSSH\r\n")), Expect: "SSH-2.0-"}, health.Healthy, "", ""},
-		{"other banner", netprobe.TCPConfig{Address: listen(t, say("HTTP/1.1 400\r\n")), Expect: "SSH-2.0-"}, health.Unhealthy, health.CauseAssertion, `said "HTTP/1.1", want "SSH-2.0-"`},
-		{"other banner, then silence", netprobe.TCPConfig{Address: listen(t, func(conn net.Conn) { say("\x1b5")(conn); silent(conn) }), Expect: "220 "}, health.Unhealthy, health.CauseAssertion, `said "5", want "220"`},
-		{"no banner", netprobe.TCPConfig{Address: listen(t, say("")), Expect: "220 "}, health.Unhealthy, health.CauseConnection, "the connection broke while waiting for the answer"},
-		{"half a banner", netprobe.TCPConfig{Address: listen(t, say("22")), Expect: "220 "}, health.Unhealthy, health.CauseConnection, "the connection broke while waiting for the answer"},
-		{"reset", netprobe.TCPConfig{Address: listen(t, reset), Expect: "220 "}, health.Unhealthy, health.CauseConnection, "the connection broke while waiting for the answer"},
+		{"banner", netprobe.TCPConfig{Address: listen(t, say("SSH-2.0-OpenSSH\r\n")), Want: "SSH-2.0-"}, health.Healthy, "", ""},
+		{"other banner", netprobe.TCPConfig{Address: listen(t, say("HTTP/1.1 400\r\n")), Want: "SSH-2.0-"}, health.Unhealthy, health.CauseAssertion, `said "HTTP/1.1", want "SSH-2.0-"`},
+		{"other banner, then silence", netprobe.TCPConfig{Address: listen(t, func(conn net.Conn) { say("\x1b5")(conn); silent(conn) }), Want: "220 "}, health.Unhealthy, health.CauseAssertion, `said "5", want "220"`},
+		{"no banner", netprobe.TCPConfig{Address: listen(t, say("")), Want: "220 "}, health.Unhealthy, health.CauseConnection, "the connection broke while waiting for the answer"},
+		{"half a banner", netprobe.TCPConfig{Address: listen(t, say("22")), Want: "220 "}, health.Unhealthy, health.CauseConnection, "the connection broke while waiting for the answer"},
+		{"reset", netprobe.TCPConfig{Address: listen(t, reset), Want: "220 "}, health.Unhealthy, health.CauseConnection, "the connection broke while waiting for the answer"},
 		{"unreachable", netprobe.TCPConfig{Address: "db.test:5432", Dialer: unreachable}, health.Unhealthy, health.CauseUnreachable, "192.0.2.1:5432 is unreachable: no route to it"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -127,7 +128,7 @@ func TestTCPFindings(t *testing.T) {
 				names = append(names, m.Name)
 			}
 			want := []string{"dns", "connect", "address", "response_time"}
-			if c.cfg.Expect != "" {
+			if c.cfg.Want != "" {
 				want = []string{"dns", "connect", "first_byte", "address", "response_time"}
 			}
 			assert.Equal(t, want, names)
@@ -161,7 +162,7 @@ func TestTCPTLS(t *testing.T) {
 		want    string
 		left    float64
 	}{
-		{"good", secure(root.Leaf(t, -day, 60*day, "127.0.0.1")), netprobe.TCPConfig{TLS: trust, Expect: "220 "}, health.Healthy, "", "^$", 60},
+		{"good", secure(root.Leaf(t, -day, 60*day, "127.0.0.1")), netprobe.TCPConfig{TLS: trust, Want: "220 "}, health.Healthy, "", "^$", 60},
 		{"another name", secure(root.Leaf(t, -day, 60*day, "smtp.test")), netprobe.TCPConfig{TLS: &tls.Config{RootCAs: root.Pool(), ServerName: "smtp.test"}}, health.Healthy, "", "^$", 60},
 		{"soon", secure(root.Leaf(t, -day, 6*day, "127.0.0.1")), netprobe.TCPConfig{TLS: trust}, health.Degraded, health.CauseCertificate, "the certificate of 127.0.0.1 expires on .* in 6.0 days, want more than 21", 6},
 		{"very soon", secure(root.Leaf(t, -day, 6*day, "127.0.0.1")), netprobe.TCPConfig{TLS: trust, CertificateFail: 7 * day}, health.Unhealthy, health.CauseCertificate, "in 6.0 days, want more than 7", 6},
@@ -209,7 +210,7 @@ func TestTCPTimeouts(t *testing.T) {
 		want string
 	}{
 		{"handshake", netprobe.TCPConfig{TLS: &tls.Config{}}, "TLS db.test:5432: timed out after 2s in the TLS handshake"},
-		{"banner", netprobe.TCPConfig{Expect: "220 "}, "TCP db.test:5432: timed out after 2s while waiting for the answer"},
+		{"banner", netprobe.TCPConfig{Want: "220 "}, "TCP db.test:5432: timed out after 2s while waiting for the answer"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -270,19 +271,23 @@ func TestNewTCP(t *testing.T) {
 		want []string
 	}{
 		{"nothing", netprobe.TCPConfig{}, []string{"must be host:port"}},
+		{"URL", netprobe.TCPConfig{Address: "redis://:canary-1@a.test:6379"}, []string{"Address: must be host:port"}},
 		{"no port", netprobe.TCPConfig{Address: "a.test"}, []string{"must be host:port"}},
 		{"no host", netprobe.TCPConfig{Address: ":80"}, []string{"must be host:port"}},
 		{"port 0", netprobe.TCPConfig{Address: "a.test:0"}, []string{"the port must be"}},
 		{"service name", netprobe.TCPConfig{Address: "a.test:http"}, []string{"the port must be"}},
-		{"several", netprobe.TCPConfig{Address: "a", Expect: string(make([]byte, 5000)), Latency: health.Budget{Warn: -1}, CertificateWarn: 1, CertificateFail: 2},
-			[]string{"must be host:port", "Expect", "latency budget", "CertificateWarn"}},
+		{"several", netprobe.TCPConfig{Address: "a", Want: string(make([]byte, 5000)), Latency: health.Budget{Warn: -1}, CertificateWarn: 1, CertificateFail: 2},
+			[]string{"Address: must be host:port", "Want must", "latency budget", "CertificateWarn"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p, err := netprobe.NewTCP(c.cfg)
 			assert.Nil(t, p)
 			for _, want := range c.want {
+				assert.ErrorContains(t, err, "netprobe: ")
 				assert.ErrorContains(t, err, want)
 			}
+			assert.Len(t, strings.Split(err.Error(), "\n"), len(c.want))
+			assert.NotContains(t, err.Error(), "canary")
 		})
 	}
 }

@@ -1,16 +1,17 @@
 package redisprobe
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
 
 	"go.acu.edu.au/runbook/health"
+	"go.acu.edu.au/runbook/internal/netcheck"
 )
 
-// Config says which server to look at, and what to ask of it.
+// Config is which server a [Prober] looks at, and what it asks of it. Only
+// Client is required.
 type Config struct {
 	// Client tells how to reach the server. It must be a *redis.Client, from
 	// redis.NewClient, redis.NewFailoverClient or redis.NewUniversalClient with
@@ -48,7 +49,7 @@ type Config struct {
 	// maxclients, in the same way ("rejected_connections_new").
 	Rejections health.Limit
 
-	// Role demands that the server is the master or a replica. Empty means that
+	// Role demands that the server is the master or a replica. Zero means that
 	// either will do.
 	Role Role
 	// Lag limits how far replication is behind, in bytes (the measurement
@@ -64,7 +65,7 @@ type Config struct {
 	// time, has a random name and value, is only set if it does not exist, and
 	// expires after a minute should the deletion fail.
 	Write bool
-	// Key is how the names of the keys written begin. Empty means
+	// Key is how the names of the keys written begin. Zero means
 	// "runbook:probe:".
 	Key string
 
@@ -86,50 +87,53 @@ const (
 type Queue struct {
 	// Key is the name of the key.
 	Key string
-	// Name is the name of the measurement. Empty means "queue_" and the key, in
+	// Name is the name of the measurement. Zero means "queue_" and the key, in
 	// which an underscore replaces what is no ASCII letter or digit.
 	Name string
-	// Length limits the number of entries.
-	Length health.Limit
+	// Limit is how many entries there may be.
+	Limit health.Limit
 }
 
 const defaultKey = "runbook:probe:"
 
-// check returns everything that is wrong with the config, and the client in it.
-func (c *Config) check() (*redis.Client, error) {
-	client, err := single(c.Client)
-	errs := []error{err}
-	report := func(name string, err error) {
-		if err != nil {
-			errs = append(errs, fmt.Errorf("redisprobe: %s: %w", name, err))
-		}
+// validate adds everything that is wrong with c to p, and returns the client in
+// it.
+func (c *Config) validate(p *netcheck.Problems) *redis.Client {
+	client, ok := c.Client.(*redis.Client)
+	switch {
+	case c.Client == nil || ok && client == nil:
+		p.Add("Client is required")
+	case !ok:
+		p.Add("Client: a %T is not one server; give each node its own prober, with a *redis.Client", c.Client)
+	case strings.Contains(client.Options().Addr, "@"): // messages show it
+		p.Add("Client: its Addr is a URL with a password: read it with redis.ParseURL")
 	}
-	report("Latency", c.Latency.Validate())
+	p.In("Latency", c.Latency.Validate())
 	for _, l := range c.infoLimits() {
-		report(l.name, l.limit.Validate())
+		p.In(l.name, l.limit.Validate())
 		if c.NoInfo && isSet(l.limit) {
-			report(l.name, errors.New("needs INFO, and NoInfo is set"))
+			p.Add("%s needs INFO, and NoInfo is set", l.name)
 		}
 	}
 	if c.MaxMemory < 0 {
-		report("MaxMemory", fmt.Errorf("%d is negative", c.MaxMemory))
+		p.Add("MaxMemory must not be negative")
 	}
 	if c.NoInfo && c.MaxMemory > 0 {
-		report("MaxMemory", errors.New("needs INFO, and NoInfo is set"))
+		p.Add("MaxMemory needs INFO, and NoInfo is set")
 	}
 	switch {
 	case c.Role != "" && c.Role != Master && c.Role != Replica:
-		report("Role", fmt.Errorf("%q is neither %q nor %q", string(c.Role), Master, Replica))
+		p.Add("Role %q is neither %q nor %q", string(c.Role), Master, Replica)
 	case c.Role != "" && c.NoInfo:
-		report("Role", errors.New("needs INFO, and NoInfo is set"))
+		p.Add("Role needs INFO, and NoInfo is set")
 	case c.Role == Replica && c.Write:
-		report("Write", errors.New("a replica cannot be written"))
+		p.Add("Write must not be set for a replica, which takes no writes")
 	}
 	if c.Key != "" && !c.Write {
-		report("Key", errors.New("is set, and Write is not"))
+		p.Add("Key needs Write")
 	}
-	report("Queues", checkQueues(c.Queues))
-	return client, errors.Join(errs...)
+	c.validateQueues(p)
+	return client
 }
 
 type namedLimit struct {
@@ -150,35 +154,21 @@ func (c *Config) infoLimits() []namedLimit {
 
 func isSet(l health.Limit) bool { return l.Warn != nil || l.Fail != nil }
 
-func single(c redis.UniversalClient) (*redis.Client, error) {
-	client, ok := c.(*redis.Client)
-	switch {
-	case ok && client != nil:
-		return client, nil
-	case ok || c == nil:
-		return nil, errors.New("redisprobe: Client is missing")
-	}
-	return nil, fmt.Errorf("redisprobe: Client: a %T is not one server; give each node its own prober, with a *redis.Client", c)
-}
-
-func checkQueues(queues []Queue) error {
-	var errs []error
-	seen := make(map[string]bool, len(queues))
-	for i, q := range queues {
+func (c *Config) validateQueues(p *netcheck.Problems) {
+	seen := make(map[string]bool, len(c.Queues))
+	for i, q := range c.Queues {
+		field := fmt.Sprintf("Queues[%d]", i)
 		if q.Key == "" {
-			errs = append(errs, fmt.Errorf("queue %d has no key", i))
+			p.Add("%s: Key is required", field)
 			continue
 		}
-		if err := q.Length.Validate(); err != nil {
-			errs = append(errs, fmt.Errorf("%q: %w", q.Key, err))
-		}
+		p.In(field, q.Limit.Validate())
 		if name := q.measurement(); seen[name] {
-			errs = append(errs, fmt.Errorf("%q: another queue has the name %q too", q.Key, name))
+			p.Add("%s: Name %q is taken", field, name)
 		} else {
 			seen[name] = true
 		}
 	}
-	return errors.Join(errs...)
 }
 
 // measurement returns the name of the queue's measurement.

@@ -11,6 +11,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"go.acu.edu.au/runbook/internal/netcheck"
 )
 
 // maxAnswers is how many bytes a server may send during one probe. INFO has
@@ -21,6 +23,10 @@ var (
 	errNotRedis  = errors.New("the answer is not in Redis's protocol")
 	errTooLarge  = fmt.Errorf("the answers are larger than %d bytes", maxAnswers)
 	errOneDialed = errors.New("a probe connects only once")
+
+	// What a host's own functions return may hold a secret, and is not shown.
+	errNoCredentials = errors.New("the probe could not be made: the client's CredentialsProviderContext failed")
+	errOnConnect     = errors.New("the client's OnConnect failed")
 )
 
 // oneAttempt returns a copy of opt for connections that do everything once, in
@@ -39,6 +45,14 @@ func oneAttempt(opt redis.Options) redis.Options {
 	opt.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	opt.ClientSideCache, opt.ClientSideCacheConfig = nil, nil
 	opt.AutoPipelineOptions = nil
+	if credentials := opt.CredentialsProviderContext; credentials != nil {
+		opt.CredentialsProviderContext = func(ctx context.Context) (user, password string, err error) {
+			if user, password, err = credentials(ctx); err != nil {
+				err = fmt.Errorf("%w: %w", errNoCredentials, err)
+			}
+			return user, password, err
+		}
+	}
 	return opt
 }
 
@@ -47,8 +61,10 @@ type link struct {
 	*redis.Conn
 
 	client *redis.Client
+	line   *netcheck.Timeline
 	wire   *wire
 	stop   func() bool
+	step   string // what is being done, for messages
 
 	// ready is when the server had accepted the connection and the login. Zero
 	// means that it has not.
@@ -58,13 +74,16 @@ type link struct {
 	hello error
 }
 
-// connect dials once. The login happens with the first command on the link.
-func (p *Prober) connect(ctx context.Context) (*link, error) {
+// connect dials once. The login happens with the first command on the link. The
+// finding is nil if there is a connection.
+func (p *Prober) connect(ctx context.Context, line *netcheck.Timeline) (*link, *netcheck.Finding) {
+	line.Enter(netcheck.Connecting)
 	conn, err := dial(ctx, &p.options)
 	if err != nil {
-		return nil, err
+		return nil, new(line.Explain(ctx, err))
 	}
-	l := &link{wire: &wire{Conn: conn}}
+	l := &link{line: line, wire: &wire{Conn: conn}}
+	l.begin("login")
 	l.stop = context.AfterFunc(ctx, func() { _ = conn.Close() }) // go-redis does not notice a cancellation
 	opt := p.options
 	var dialed atomic.Bool
@@ -77,10 +96,11 @@ func (p *Prober) connect(ctx context.Context) (*link, error) {
 	opt.OnConnect = func(ctx context.Context, cn *redis.Conn) error {
 		if p.options.OnConnect != nil {
 			if err := p.options.OnConnect(ctx, cn); err != nil {
-				return err
+				return fmt.Errorf("%w: %w", errOnConnect, err)
 			}
 		}
 		l.ready = time.Now()
+		l.begin("PING")
 		return nil
 	}
 	l.client = redis.NewClient(&opt)
@@ -97,13 +117,19 @@ func (l *link) close() {
 	_ = l.wire.Close()
 }
 
-// explain finds out why the first command failed with err. A server that
-// refuses a connection (too many clients, protected mode) says so and breaks it
-// off; the refusal says more than the break.
-func (l *link) explain(ctx context.Context, err error) failure {
-	f := explain(ctx, err, !l.ready.IsZero())
+// begin says what is done from now on.
+func (l *link) begin(step string) {
+	l.step = step
+	l.line.Doing("during " + step)
+}
+
+// explainFirst is explain for the first command. A server that refuses a
+// connection (too many clients, protected mode) says so and breaks it off; the
+// refusal says more than the break.
+func (l *link) explainFirst(ctx context.Context, err error) failure {
+	f := l.explain(ctx, err)
 	if m, ok := meanings[refusal(l.hello)]; ok && !f.reply && ctx.Err() == nil {
-		f.cause, f.text = m.cause, m.text
+		return l.failed(m.cause, "%s", m.text)
 	}
 	return f
 }

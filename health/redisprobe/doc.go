@@ -9,7 +9,7 @@
 //		Memory: health.Limit{Warn: &warn, Fail: &fail}, // % of maxmemory
 //		Role:   redisprobe.Master,
 //		Write:  true,
-//		Queues: []redisprobe.Queue{{Key: "celery", Length: health.Limit{Warn: &long}}},
+//		Queues: []redisprobe.Queue{{Key: "celery", Limit: health.Limit{Warn: &long}}},
 //	})
 //	if err != nil {
 //		return err
@@ -29,7 +29,7 @@
 // like a server that is down. The price is one connection per probe, which is
 // also what shows that new connections are still accepted.
 //
-// # What is found
+// # Results
 //
 // PING must be answered. INFO is then read (unless NoInfo): a server that is
 // loading its data is Unhealthy, as is one that has no memory left and may not
@@ -37,7 +37,7 @@
 // append-only file and a broken link to the master are Degraded; the limits of
 // [Config] decide about the rest. Measurements keep the names that INFO gives
 // them (used_memory, connected_clients, evicted_keys) where they are INFO's
-// values. Refusals have causes and messages of their own: no or wrong password,
+// values. Messages begin with the address. Refusals have causes and messages of their own: no or wrong password,
 // loading, read-only replica, out of memory, failed persistence, too many
 // clients. The meaning of INFO's fields and of the errors is that of Redis's
 // documentation (redis.io/commands/info, redis.io/docs: key eviction,
@@ -50,7 +50,6 @@
 // previous probe. It does not look at a whole cluster: one prober looks at one
 // node. It does not read any key's value but the one it wrote itself.
 //
-// Probes may run concurrently.
-//
-// Importing it compiles health, the module's root and redis/go-redis.
+// A [Prober] is safe for concurrent use. Importing this package compiles health
+// and redis/go-redis.
 package redisprobe

@@ -9,16 +9,18 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"go.acu.edu.au/runbook/health"
+	"go.acu.edu.au/runbook/internal/netcheck"
 )
 
-// Causes that only Redis has, beside those of [health].
+// Causes beside those of [health], each of which asks for another remedy. Where
+// package sqlprobe has the same cause, it has the same word.
 const (
-	CauseLoading     health.Cause = "loading"     // it is still reading its data from disk
-	CauseBusy        health.Cause = "busy"        // a script runs and lets nothing else in
-	CauseMaxClients  health.Cause = "max_clients" // it has as many connections as it may
-	CauseReadOnly    health.Cause = "read_only"   // it is a replica, and was asked to write
-	CausePersistence health.Cause = "persistence" // it could not write its data to disk
-	CauseReplication health.Cause = "replication" // the link between master and replica is broken
+	CauseStarting    health.Cause = "starting"             // it is still reading its data from disk
+	CauseBusy        health.Cause = "busy"                 // a script runs and lets nothing else in
+	CauseConnections health.Cause = "too_many_connections" // it has as many clients as it may
+	CauseReadOnly    health.Cause = "read_only"            // it is a replica, and was asked to write
+	CausePersistence health.Cause = "persistence"          // it could not write its data to disk
+	CauseReplication health.Cause = "replication"          // the link between master and replica is broken
 )
 
 // tooManyClients is the refusal of a server that has maxclients connections.
@@ -57,8 +59,8 @@ var meanings = map[string]struct {
 	"Client sent AUTH":       {health.CauseUnauthorized, "it was given a password, and has none"},
 	"NOPERM":                 {health.CauseUnauthorized, "this user may not do that"},
 	"DENIED":                 {health.CauseUnauthorized, "it is in protected mode, and takes connections only from its own host"},
-	tooManyClients:           {CauseMaxClients, "it has as many clients as it may (maxclients)"},
-	"LOADING":                {CauseLoading, "it is still loading its data from disk"},
+	tooManyClients:           {CauseConnections, "it has as many clients as it may (maxclients)"},
+	"LOADING":                {CauseStarting, "it is still loading its data from disk"},
 	"BUSY":                   {CauseBusy, "it is busy with a script that runs too long"},
 	"OOM":                    {health.CauseThreshold, "it has used all of maxmemory and may not evict enough"},
 	"MISCONF":                {CausePersistence, "it could not write its data to disk, and therefore takes no writes"},
@@ -72,58 +74,59 @@ var meanings = map[string]struct {
 
 // A failure says why a step of a probe did not succeed.
 type failure struct {
-	cause health.Cause
-	text  string // what happened, without the step and the address
-	reply bool   // the server answered, by refusing
+	netcheck.Finding
+	reply bool // the server answered, by refusing
 }
 
-// explain finds out why a step failed with err. Quote allows to show the text
-// of an answer that is not known. An answer during the login may repeat the
-// password, and is not shown.
-func explain(ctx context.Context, err error, quote bool) failure {
+// add adds the failure to r. Refused is what it means if the server answered.
+func (f failure) add(r health.Result, refused health.Status) health.Result {
+	if f.reply {
+		f.Status = refused
+	}
+	return f.Finding.Add(r)
+}
+
+// failed returns a failure in the present step.
+func (l *link) failed(cause health.Cause, format string, args ...any) failure {
+	return failure{Finding: netcheck.Down(cause, "%s: %s", l.step, fmt.Sprintf(format, args...))}
+}
+
+// explain finds out why the present step failed with err.
+func (l *link) explain(ctx context.Context, err error) failure {
+	code := refusal(err)
 	switch {
-	case errors.Is(ctx.Err(), context.Canceled):
-		return failure{cause: health.CauseFailed, text: "the probe was cancelled"}
 	case ctx.Err() != nil:
-		return failure{cause: health.CauseTimeout, text: "no answer within the time allowed"}
+		return failure{Finding: l.line.Explain(ctx, err)}
+	case errors.Is(err, errNoCredentials):
+		return failure{Finding: netcheck.Finding{Status: health.Unknown, Cause: health.CauseNotAsked, Message: errNoCredentials.Error()}}
 	case errors.Is(err, errNotRedis):
-		return failure{cause: health.CauseProtocol, text: errNotRedis.Error()}
+		return l.failed(health.CauseProtocol, "%v", errNotRedis)
 	case errors.Is(err, errTooLarge):
-		return failure{cause: health.CauseTooLarge, text: errTooLarge.Error()}
+		return l.failed(health.CauseTooLarge, "%v", errTooLarge)
+	case code != "":
+		return l.refused(err, code)
 	}
-	if code := refusal(err); code != "" {
-		return explainRefusal(err, code, quote)
+	f := l.line.Explain(ctx, err)
+	switch {
+	case f.Cause != health.CauseFailed:
+		return failure{Finding: f}
+	case errors.Is(err, errOnConnect):
+		return l.failed(health.CauseFailed, "%v", errOnConnect)
 	}
-	switch cause := health.CauseOf(err); cause {
-	case health.CauseTimeout:
-		return failure{cause: cause, text: "no answer within the time allowed"}
-	case health.CauseConnection:
-		return failure{cause: cause, text: "the connection broke before the answer was complete"}
-	case health.CauseFailed:
-		// The connection stood, and no error of the network is left.
-		return failure{cause: health.CauseProtocol, text: "the answer breaks Redis's protocol"}
-	default:
-		return failure{cause: cause, text: err.Error()}
-	}
+	// The connection stood, and no error of the network is left.
+	return l.failed(health.CauseProtocol, "the answer breaks Redis's protocol")
 }
 
-func explainRefusal(err error, code string, quote bool) failure {
-	f := failure{cause: health.CauseFailed, reply: true}
+// refused says what an error answer means. An unknown one is shown, but not
+// during the login, when it may repeat the password.
+func (l *link) refused(err error, code string) failure {
+	cause, text := health.CauseFailed, "it answered with an error"
 	if m, ok := meanings[code]; ok {
-		f.cause, f.text = m.cause, m.text
-		return f
+		cause, text = m.cause, m.text
+	} else if reply, ok := errors.AsType[redis.Error](err); ok && !l.ready.IsZero() {
+		text = "it answered " + netcheck.Quote(reply.Error())
 	}
-	f.text = "it answered with an error"
-	if reply, ok := errors.AsType[redis.Error](err); ok && quote {
-		f.text = fmt.Sprintf("it answered %.120q", reply.Error())
-	}
+	f := l.failed(cause, "%s", text)
+	f.reply = true
 	return f
-}
-
-// explainDial finds out why no connection could be made.
-func explainDial(ctx context.Context, err error) failure {
-	if ctx.Err() != nil {
-		return explain(ctx, err, false)
-	}
-	return failure{cause: health.CauseOf(err), text: err.Error()}
 }

@@ -3,6 +3,7 @@ package redisprobe_test
 import (
 	"context"
 	"fmt"
+	"net"
 
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
@@ -25,14 +26,19 @@ func Example() {
 			return
 		}
 	}
-	client := redis.NewClient(&redis.Options{Addr: server.Addr()}) // the host's
+	client := redis.NewClient(&redis.Options{ // the host's
+		Addr: "redis.example.com:6379",
+		Dialer: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, server.Addr()) // reaches the server under that name
+		},
+	})
 	defer client.Close()
 
 	tooMany := 2.0
 	prober, err := redisprobe.New(redisprobe.Config{
 		Client: client,
 		Write:  true,
-		Queues: []redisprobe.Queue{{Key: "jobs", Length: health.Limit{Warn: &tooMany}}},
+		Queues: []redisprobe.Queue{{Key: "jobs", Limit: health.Limit{Warn: &tooMany}}},
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -43,5 +49,5 @@ func Example() {
 	fmt.Println(result.Message)
 	// Output:
 	// degraded threshold
-	// queue_jobs 3, more than 2
+	// Redis redis.example.com:6379: queue_jobs 3, more than 2
 }

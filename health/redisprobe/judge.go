@@ -6,63 +6,64 @@ import (
 	"time"
 
 	"go.acu.edu.au/runbook/health"
+	"go.acu.edu.au/runbook/internal/netcheck"
 )
 
 // judge adds what INFO tells. Asked is when INFO was sent.
 func (p *Prober) judge(r health.Result, in info, asked time.Time) health.Result {
 	if len(in) == 0 {
-		return p.found(r, health.Degraded, health.CauseProtocol, "its answer to INFO has no fields")
+		return found(r, health.Degraded, health.CauseProtocol, "its answer to INFO has no fields")
 	}
-	r = p.judgeLoading(r, in)
+	r = judgeLoading(r, in)
 	r = p.judgeRole(r, in)
 	r = p.judgeMemory(r, in)
 	r = p.judgeClients(r, in)
 	r = p.judgeCounters(r, in, asked)
-	r = p.judgePersistence(r, in)
+	r = judgePersistence(r, in)
 	r = text(r, in, "redis_version")
 	r, _, _ = plain(r, in, "uptime_in_seconds", "uptime", health.Seconds)
 	return r
 }
 
 // found adds a finding about what INFO tells.
-func (p *Prober) found(r health.Result, s health.Status, c health.Cause, format string, args ...any) health.Result {
-	return r.Worsen(s, c, fmt.Sprintf("redis at %s: %s", p.options.Addr, fmt.Sprintf(format, args...)))
+func found(r health.Result, s health.Status, c health.Cause, format string, args ...any) health.Result {
+	return r.Worsen(s, c, fmt.Sprintf(format, args...))
 }
 
 // missing adds that a limit could not be looked at.
-func (p *Prober) missing(r health.Result, limit health.Limit, field string) health.Result {
+func missing(r health.Result, limit health.Limit, field string) health.Result {
 	if !isSet(limit) {
 		return r
 	}
-	return p.found(r, health.Degraded, health.CauseMissing, "INFO has no number %s, for which there is a limit", field)
+	return found(r, health.Degraded, health.CauseMissing, "INFO has no number %s, for which there is a limit", field)
 }
 
-func (p *Prober) judgeLoading(r health.Result, in info) health.Result {
+func judgeLoading(r health.Result, in info) health.Result {
 	if in["loading"] != "1" {
 		return r
 	}
 	detail := ""
 	if done, ok := in.number("loading_loaded_perc"); ok {
 		detail = fmt.Sprintf(", %.0f %% done", done)
-		r = measure(r, "loading_progress", done, health.Percent)
+		r = netcheck.With(r, health.Measurement{Name: "loading_progress", Value: done, Unit: health.Percent})
 	}
 	if left, ok := in.number("loading_eta_seconds"); ok && left >= 0 {
 		detail += fmt.Sprintf(", about %.0f s left", left)
 	}
-	return p.found(r, health.Unhealthy, CauseLoading, "it is still loading its data from disk%s", detail)
+	return found(r, health.Unhealthy, CauseStarting, "it is still loading its data from disk%s", detail)
 }
 
 func (p *Prober) judgeMemory(r health.Result, in info) health.Result {
 	r, used, ok := plain(r, in, "used_memory", "used_memory", health.Bytes)
 	if !ok {
-		r = p.missing(r, p.config.Memory, "used_memory")
+		r = missing(r, p.cfg.Memory, "used_memory")
 	}
 	r, most, _ := plain(r, in, "maxmemory", "maxmemory", health.Bytes)
 	r, _, _ = plain(r, in, "total_system_memory", "system_memory", health.Bytes)
 	r = text(r, in, "maxmemory_policy")
 	own := most > 0
 	if !own {
-		most = float64(p.config.MaxMemory)
+		most = float64(p.cfg.MaxMemory)
 	}
 	if !ok || most <= 0 {
 		return r
@@ -74,9 +75,9 @@ func (p *Prober) judgeMemory(r health.Result, in info) health.Result {
 			used -= buffers
 		}
 	}
-	r = p.config.Memory.Apply(r, health.Measurement{Name: "memory_used", Value: percent(used, most), Unit: health.Percent})
+	r = p.cfg.Memory.Apply(r, health.Measurement{Name: "memory_used", Value: percent(used, most), Unit: health.Percent})
 	if own && used > most && in["maxmemory_policy"] == "noeviction" {
-		r = p.found(r, health.Unhealthy, health.CauseThreshold, "it has used all of maxmemory and may not evict (noeviction): writes that need memory fail")
+		r = found(r, health.Unhealthy, health.CauseThreshold, "it has used all of maxmemory and may not evict (noeviction): writes that need memory fail")
 	}
 	return r
 }
@@ -86,9 +87,9 @@ func (p *Prober) judgeClients(r health.Result, in info) health.Result {
 	r, most, okMost := plain(r, in, "maxclients", "maxclients", health.Count)
 	switch {
 	case !ok:
-		return p.missing(r, p.config.Clients, "connected_clients")
+		return missing(r, p.cfg.Clients, "connected_clients")
 	case !okMost || most <= 0:
-		return p.missing(r, p.config.Clients, "maxclients")
+		return missing(r, p.cfg.Clients, "maxclients")
 	}
 	// Connections of replicas and of the cluster bus count against maxclients,
 	// and are not in connected_clients.
@@ -97,19 +98,19 @@ func (p *Prober) judgeClients(r health.Result, in info) health.Result {
 			clients += n
 		}
 	}
-	return p.config.Clients.Apply(r, health.Measurement{Name: "clients_used", Value: percent(clients, most), Unit: health.Percent})
+	return p.cfg.Clients.Apply(r, health.Measurement{Name: "clients_used", Value: percent(clients, most), Unit: health.Percent})
 }
 
 // judgePersistence looks at the outcome of the last snapshot and of the last
 // writes to the append-only file. A server that persists nothing says ok.
-func (p *Prober) judgePersistence(r health.Result, in info) health.Result {
+func judgePersistence(r health.Result, in info) health.Result {
 	for _, f := range [...]struct{ name, meaning string }{
 		{"rdb_last_bgsave_status", "the last snapshot (RDB) failed"},
 		{"aof_last_write_status", "the last write to the append-only file (AOF) failed"},
 		{"aof_last_bgrewrite_status", "the last rewriting of the append-only file (AOF) failed"},
 	} {
 		if s, ok := in[f.name]; ok && s != "ok" {
-			r = p.found(r, health.Degraded, CausePersistence, "%s", f.meaning)
+			r = found(r, health.Degraded, CausePersistence, "%s", f.meaning)
 		}
 	}
 	return r
@@ -121,13 +122,13 @@ func (p *Prober) judgeRole(r health.Result, in info) health.Result {
 		role = Replica
 	}
 	if role != "" {
-		r = health.Limit{}.Apply(r, health.Measurement{Name: "role", Text: string(role)})
+		r = netcheck.With(r, health.Measurement{Name: "role", Text: string(role)})
 	}
-	if want := p.config.Role; want != "" && role != want {
+	if want := p.cfg.Role; want != "" && role != want {
 		if role == "" {
-			r = p.found(r, health.Degraded, health.CauseMissing, "INFO has no role, and it should be %s", want)
+			r = found(r, health.Degraded, health.CauseMissing, "INFO has no role, want %s", want)
 		} else {
-			r = p.found(r, health.Unhealthy, health.CauseAssertion, "it is %s, and should be %s", role, want)
+			r = found(r, health.Unhealthy, health.CauseAssertion, "it is %s, want %s", role, want)
 		}
 	}
 	switch role {
@@ -151,9 +152,9 @@ func (p *Prober) judgeMaster(r health.Result, in info) health.Result {
 			lag = max(lag, head-replica.offset)
 		}
 	}
-	r = p.config.Replicas.Apply(r, health.Measurement{Name: "replicas_online", Value: online})
+	r = p.cfg.Replicas.Apply(r, health.Measurement{Name: "replicas_online", Value: online})
 	if ok && online > 0 {
-		r = p.config.Lag.Apply(r, health.Measurement{Name: "replication_lag", Value: lag, Unit: health.Bytes})
+		r = p.cfg.Lag.Apply(r, health.Measurement{Name: "replication_lag", Value: lag, Unit: health.Bytes})
 	}
 	return r
 }
@@ -168,14 +169,14 @@ func (p *Prober) judgeReplica(r health.Result, in info) health.Result {
 		if in["master_sync_in_progress"] == "1" {
 			detail += ", a full copy is under way"
 		}
-		r = p.found(r, health.Degraded, CauseReplication, "its link to the master is down%s", detail)
+		r = found(r, health.Degraded, CauseReplication, "its link to the master is down%s", detail)
 	}
 	received, ok1 := in.number("slave_read_repl_offset") // since Redis 7.0
 	applied, ok2 := in.number("slave_repl_offset")
 	if !ok1 || !ok2 {
-		return p.missing(r, p.config.Lag, "slave_read_repl_offset")
+		return missing(r, p.cfg.Lag, "slave_read_repl_offset")
 	}
-	return p.config.Lag.Apply(r, health.Measurement{Name: "replication_lag", Value: max(0, received-applied), Unit: health.Bytes})
+	return p.cfg.Lag.Apply(r, health.Measurement{Name: "replication_lag", Value: max(0, received-applied), Unit: health.Bytes})
 }
 
 // counters are the values of INFO that only grow while a server runs.
@@ -201,12 +202,12 @@ func (p *Prober) judgeCounters(r health.Result, in info, asked time.Time) health
 		was, is   float64
 		increases health.Limit
 	}{
-		{"evicted_keys", last.evicted, now.evicted, p.config.Evictions},
-		{"rejected_connections", last.rejected, now.rejected, p.config.Rejections},
+		{"evicted_keys", last.evicted, now.evicted, p.cfg.Evictions},
+		{"rejected_connections", last.rejected, now.rejected, p.cfg.Rejections},
 	} {
 		switch {
 		case c.is < 0:
-			r = p.missing(r, c.increases, c.name)
+			r = missing(r, c.increases, c.name)
 		case ok && c.was >= 0 && c.is >= c.was: // less: CONFIG RESETSTAT
 			r = c.increases.Apply(r, health.Measurement{Name: c.name + "_new", Value: c.is - c.was})
 		}
@@ -232,7 +233,7 @@ func (p *Prober) swap(now counters) (last counters, ok bool) {
 func plain(r health.Result, in info, field, name string, unit health.Unit) (_ health.Result, n float64, ok bool) {
 	n, ok = in.number(field)
 	if ok {
-		r = measure(r, name, n, unit)
+		r = netcheck.With(r, health.Measurement{Name: name, Value: n, Unit: unit})
 	}
 	return r, n, ok
 }
@@ -240,7 +241,7 @@ func plain(r health.Result, in info, field, name string, unit health.Unit) (_ he
 // text adds a value of INFO that is not a number, if it is there.
 func text(r health.Result, in info, name string) health.Result {
 	if s := in.word(name); s != "" {
-		r = health.Limit{}.Apply(r, health.Measurement{Name: name, Text: s})
+		r = netcheck.With(r, health.Measurement{Name: name, Text: s})
 	}
 	return r
 }

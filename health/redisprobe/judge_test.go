@@ -13,7 +13,6 @@ import (
 
 func TestJudge(t *testing.T) {
 	t.Parallel()
-	const at = "redis at 127.0.0.1:1: "
 	for name, tc := range map[string]struct {
 		info    string
 		cfg     redisprobe.Config
@@ -25,7 +24,7 @@ func TestJudge(t *testing.T) {
 		"replica": {info: infoText(t, "replica"), cfg: redisprobe.Config{Role: redisprobe.Replica, Lag: limit(0, 1)}, status: health.Healthy},
 		"loading": {
 			info:   infoText(t, "loading"),
-			status: health.Unhealthy, cause: redisprobe.CauseLoading, message: at + "it is still loading its data from disk, 4 % done, about 65 s left",
+			status: health.Unhealthy, cause: redisprobe.CauseStarting, message: "it is still loading its data from disk, 4 % done, about 65 s left",
 		},
 		"memory near its limit": {
 			info: infoText(t, "master", "used_memory:1059288", "used_memory:99000000"), cfg: redisprobe.Config{Memory: limit(90, 98)},
@@ -37,7 +36,7 @@ func TestJudge(t *testing.T) {
 		},
 		"memory full, noeviction": {
 			info:   infoText(t, "master", "used_memory:1059288", "used_memory:104857601"),
-			status: health.Unhealthy, cause: health.CauseThreshold, message: at + "it has used all of maxmemory and may not evict (noeviction): writes that need memory fail",
+			status: health.Unhealthy, cause: health.CauseThreshold, message: "it has used all of maxmemory and may not evict (noeviction): writes that need memory fail",
 		},
 		"memory full, evicts": {
 			info:   infoText(t, "master", "used_memory:1059288", "used_memory:104857601", "maxmemory_policy:noeviction", "maxmemory_policy:allkeys-lru"),
@@ -53,7 +52,7 @@ func TestJudge(t *testing.T) {
 		},
 		"memory not told": {
 			info: "redis_version:1\r\n", cfg: redisprobe.Config{Memory: limit(50, 90)},
-			status: health.Degraded, cause: health.CauseMissing, message: at + "INFO has no number used_memory, for which there is a limit",
+			status: health.Degraded, cause: health.CauseMissing, message: "INFO has no number used_memory, for which there is a limit",
 		},
 		"clients": {
 			info: infoText(t, "master", "connected_clients:1", "connected_clients:9499"), cfg: redisprobe.Config{Clients: limit(80, 95)},
@@ -61,23 +60,23 @@ func TestJudge(t *testing.T) {
 		},
 		"clients before there was maxclients": {
 			info: infoText(t, "master", "maxclients:10000", "x:1"), cfg: redisprobe.Config{Clients: limit(80, 95)},
-			status: health.Degraded, cause: health.CauseMissing, message: at + "INFO has no number maxclients, for which there is a limit",
+			status: health.Degraded, cause: health.CauseMissing, message: "INFO has no number maxclients, for which there is a limit",
 		},
 		"wrong role": {
 			info: infoText(t, "replica"), cfg: redisprobe.Config{Role: redisprobe.Master},
-			status: health.Unhealthy, cause: health.CauseAssertion, message: at + "it is replica, and should be master",
+			status: health.Unhealthy, cause: health.CauseAssertion, message: "it is replica, want master",
 		},
 		"no role": {
 			info: "redis_version:1\r\n", cfg: redisprobe.Config{Role: redisprobe.Master},
-			status: health.Degraded, cause: health.CauseMissing, message: at + "INFO has no role, and it should be master",
+			status: health.Degraded, cause: health.CauseMissing, message: "INFO has no role, want master",
 		},
 		"link down": {
 			info:   infoText(t, "replica-link-down"),
-			status: health.Degraded, cause: redisprobe.CauseReplication, message: at + "its link to the master is down since 2 s",
+			status: health.Degraded, cause: redisprobe.CauseReplication, message: "its link to the master is down since 2 s",
 		},
 		"link down, copying": {
 			info:   infoText(t, "replica-link-down", "master_sync_in_progress:0", "master_sync_in_progress:1", "master_link_down_since_seconds:2", "master_link_down_since_seconds:-1"),
-			status: health.Degraded, cause: redisprobe.CauseReplication, message: at + "its link to the master is down, a full copy is under way",
+			status: health.Degraded, cause: redisprobe.CauseReplication, message: "its link to the master is down, a full copy is under way",
 		},
 		"replica applies slowly": {
 			info: infoText(t, "replica", "slave_read_repl_offset:58", "slave_read_repl_offset:5058"), cfg: redisprobe.Config{Lag: limit(1000, 10000)},
@@ -85,7 +84,7 @@ func TestJudge(t *testing.T) {
 		},
 		"replica before Redis 7": {
 			info: infoText(t, "replica", "slave_read_repl_offset:58", "x:58"), cfg: redisprobe.Config{Lag: limit(1000, 10000)},
-			status: health.Degraded, cause: health.CauseMissing, message: at + "INFO has no number slave_read_repl_offset, for which there is a limit",
+			status: health.Degraded, cause: health.CauseMissing, message: "INFO has no number slave_read_repl_offset, for which there is a limit",
 		},
 		"replica of this master is behind": {
 			info: infoText(t, "master", "master_repl_offset:58", "master_repl_offset:200058"), cfg: redisprobe.Config{Lag: limit(1000, 10000)},
@@ -97,12 +96,12 @@ func TestJudge(t *testing.T) {
 		},
 		"snapshot failed": {
 			info:   infoText(t, "master", "rdb_last_bgsave_status:ok", "rdb_last_bgsave_status:err"),
-			status: health.Degraded, cause: redisprobe.CausePersistence, message: at + "the last snapshot (RDB) failed",
+			status: health.Degraded, cause: redisprobe.CausePersistence, message: "the last snapshot (RDB) failed",
 		},
 		"append-only file fails": {
 			info:   infoText(t, "master", "aof_last_write_status:ok", "aof_last_write_status:err", "aof_last_bgrewrite_status:ok", "aof_last_bgrewrite_status:err"),
 			status: health.Degraded, cause: redisprobe.CausePersistence,
-			message: at + "the last write to the append-only file (AOF) failed; " + at + "the last rewriting of the append-only file (AOF) failed",
+			message: "the last write to the append-only file (AOF) failed; the last rewriting of the append-only file (AOF) failed",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -182,5 +181,5 @@ func TestJudge_counters(t *testing.T) {
 
 	r = judge(6*time.Minute, "run_id:55d3227937c41410aa27cced5d71f682cb56fae6", "run_id:another", "evicted_keys:0", "x:0")
 	assert.Equal(t, health.CauseMissing, r.Cause)
-	assert.Equal(t, "redis at 127.0.0.1:1: INFO has no number evicted_keys, for which there is a limit", r.Message)
+	assert.Equal(t, "INFO has no number evicted_keys, for which there is a limit", r.Message)
 }

@@ -7,53 +7,57 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"go.acu.edu.au/runbook/health"
+	"go.acu.edu.au/runbook/internal/netcheck"
 )
 
 // queues measures the lengths of the queues in two round trips: one for the
 // types of the keys, one for their lengths.
 func (p *Prober) queues(ctx context.Context, l *link, r health.Result) health.Result {
-	if len(p.config.Queues) == 0 {
+	if len(p.cfg.Queues) == 0 {
 		return r
 	}
+	l.begin("the look at the queues")
 	types := l.Pipeline()
-	kinds := make([]*redis.StatusCmd, len(p.config.Queues))
-	for i, q := range p.config.Queues {
+	kinds := make([]*redis.StatusCmd, len(p.cfg.Queues))
+	for i, q := range p.cfg.Queues {
 		kinds[i] = types.Type(ctx, q.Key)
 	}
 	// Each command has an error of its own, and all have that of the connection.
 	_, _ = types.Exec(ctx)
 
 	pipe := l.Pipeline()
-	lengths := make([]*redis.IntCmd, len(p.config.Queues))
-	for i, q := range p.config.Queues {
+	lengths := make([]*redis.IntCmd, len(p.cfg.Queues))
+	for i, q := range p.cfg.Queues {
 		kind, err := kinds[i].Result()
 		if err != nil {
-			f := explain(ctx, err, true)
-			if r = p.queueFailed(r, q, f); !f.reply {
+			l.begin(q.step())
+			f := l.explain(ctx, err)
+			if r = f.add(r, health.Degraded); !f.reply {
 				return r
 			}
 			continue
 		}
 		var known bool
 		if lengths[i], known = length(ctx, pipe, kind, q.Key); !known {
-			r = p.queueFailed(r, q, failure{cause: health.CauseAssertion, text: fmt.Sprintf("it is a %.20q, not a queue", kind), reply: true})
+			r = r.Worsen(health.Degraded, health.CauseAssertion, fmt.Sprintf("%s: it is a %s, not a queue", q.step(), netcheck.Quote(kind)))
 		}
 	}
 	_, _ = pipe.Exec(ctx)
 
-	for i, q := range p.config.Queues {
+	for i, q := range p.cfg.Queues {
 		if lengths[i] == nil {
 			continue
 		}
 		n, err := lengths[i].Result()
 		if err != nil {
-			f := explain(ctx, err, true)
-			if r = p.queueFailed(r, q, f); !f.reply {
+			l.begin(q.step())
+			f := l.explain(ctx, err)
+			if r = f.add(r, health.Degraded); !f.reply {
 				return r
 			}
 			continue
 		}
-		r = q.Length.Apply(r, health.Measurement{Name: q.measurement(), Value: float64(n)})
+		r = q.Limit.Apply(r, health.Measurement{Name: q.measurement(), Value: float64(n)})
 	}
 	return r
 }
@@ -74,12 +78,6 @@ func length(ctx context.Context, pipe redis.Pipeliner, kind, key string) (_ *red
 	return nil, false
 }
 
-// queueFailed adds that a queue could not be measured. Where the server refused
-// it, the rest works.
-func (p *Prober) queueFailed(r health.Result, q Queue, f failure) health.Result {
-	status := health.Unhealthy
-	if f.reply {
-		status = health.Degraded
-	}
-	return p.add(r, status, fmt.Sprintf("queue %q", q.Key), f)
-}
+// step names the look at a queue, for messages. What the server refuses there is
+// Degraded: the rest works.
+func (q Queue) step() string { return "queue " + netcheck.Quote(q.Key) }

@@ -36,7 +36,7 @@ func TestProbe_refusals(t *testing.T) {
 		"no password, and another database": {
 			answers: map[string]string{"HELLO": "-NOAUTH Authentication required.\r\n", "SELECT": "-NOAUTH Authentication required.\r\n"},
 			opt:     redis.Options{DB: 3},
-			cause:   health.CauseUnauthorized, message: "log in: it wants a password, and was given none",
+			cause:   health.CauseUnauthorized, message: "login: it wants a password, and was given none",
 		},
 		"wrong password": {
 			answers: map[string]string{
@@ -44,7 +44,7 @@ func TestProbe_refusals(t *testing.T) {
 				"AUTH":  "-WRONGPASS invalid username-password pair or user is disabled.\r\n",
 			},
 			opt:   redis.Options{Password: password},
-			cause: health.CauseUnauthorized, message: "log in: it does not accept the user name and password",
+			cause: health.CauseUnauthorized, message: "login: it does not accept the user name and password",
 		},
 		"wrong password before Redis 6": {
 			answers: map[string]string{
@@ -52,7 +52,7 @@ func TestProbe_refusals(t *testing.T) {
 				"AUTH":  "-ERR invalid password\r\n",
 			},
 			opt:   redis.Options{Password: password},
-			cause: health.CauseUnauthorized, message: "log in: it does not accept the password",
+			cause: health.CauseUnauthorized, message: "login: it does not accept the password",
 		},
 		"a password, and none is set": {
 			answers: map[string]string{
@@ -68,7 +68,7 @@ func TestProbe_refusals(t *testing.T) {
 				"AUTH":  "-ERR unknown command `AUTH`, with args beginning with: `" + password + "`, \r\n",
 			},
 			opt:   redis.Options{Password: password},
-			cause: health.CauseFailed, message: "log in: it answered with an error",
+			cause: health.CauseFailed, message: "login: it answered with an error",
 		},
 		"protected mode": {
 			answers: map[string]string{"HELLO": "-DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user.\r\n", "PING": hangUp},
@@ -76,12 +76,12 @@ func TestProbe_refusals(t *testing.T) {
 		},
 		"too many clients": {
 			answers: map[string]string{"HELLO": "-ERR max number of clients reached\r\n", "PING": hangUp},
-			cause:   redisprobe.CauseMaxClients, message: "it has as many clients as it may (maxclients)",
+			cause:   redisprobe.CauseConnections, message: "it has as many clients as it may (maxclients)",
 		},
 		"too many clients, and a password": {
 			answers: map[string]string{"HELLO": "-ERR max number of clients reached\r\n", "AUTH": hangUp},
 			opt:     redis.Options{Password: password},
-			cause:   redisprobe.CauseMaxClients, message: "it has as many clients as it may (maxclients)",
+			cause:   redisprobe.CauseConnections, message: "it has as many clients as it may (maxclients)",
 		},
 		"user may not PING": {
 			answers: map[string]string{"PING": "-NOPERM User probe has no permissions to run the 'ping' command\r\n"},
@@ -93,12 +93,12 @@ func TestProbe_refusals(t *testing.T) {
 		},
 		"loading": {
 			answers: map[string]string{"PING": "-LOADING Redis is loading the dataset in memory\r\n", "INFO": bulk(infoText(t, "loading"))},
-			cause:   redisprobe.CauseLoading, message: "it is still loading its data from disk, 4 % done, about 65 s left",
+			cause:   redisprobe.CauseStarting, message: "it is still loading its data from disk, 4 % done, about 65 s left",
 		},
 		"loading, without INFO": {
 			answers: map[string]string{"PING": "-LOADING Redis is loading the dataset in memory\r\n"},
 			cfg:     redisprobe.Config{NoInfo: true},
-			cause:   redisprobe.CauseLoading, message: "PING: it is still loading its data from disk",
+			cause:   redisprobe.CauseStarting, message: "PING: it is still loading its data from disk",
 		},
 		"a script runs": {
 			answers: map[string]string{"PING": "-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n", "INFO": "-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n"},
@@ -138,7 +138,7 @@ func TestProbe_refusals(t *testing.T) {
 		"unknown refusal": {
 			answers: map[string]string{"INFO": master, "SET": "-TRYAGAIN Multiple keys\x1b[2J request during rehashing of slot\r\n"},
 			cfg:     redisprobe.Config{Write: true},
-			cause:   health.CauseFailed, message: `SET: it answered "TRYAGAIN Multiple keys\x1b[2J`,
+			cause:   health.CauseFailed, message: `SET: it answered "TRYAGAIN Multiple keys[2J request`,
 		},
 		"lost write": {
 			answers: map[string]string{"INFO": master, "SET": "+OK\r\n", "GET": "_\r\n", "DEL": ":0\r\n"},
@@ -160,10 +160,10 @@ func TestProbe_refusals(t *testing.T) {
 			cfg:     redisprobe.Config{Write: true},
 			cause:   health.CauseAssertion, message: "DEL: this user may not do that",
 		},
-		"no Redis":        {answers: map[string]string{"HELLO": "HTTP/1.1 400 Bad Request\r\n\r\n"}, cause: health.CauseProtocol, message: "log in: the answer is not in Redis's protocol"},
-		"breaks off":      {answers: map[string]string{"HELLO": hangUp}, cause: health.CauseConnection, message: "log in: the connection broke"},
-		"breaks off ping": {answers: map[string]string{"PING": hangUp}, cause: health.CauseConnection, message: "PING: the connection broke"},
-		"half an answer":  {answers: map[string]string{"INFO": "$500\r\nrole:master\r\n" + hangUp}, cause: health.CauseTimeout, message: "INFO: no answer within the time allowed"},
+		"no Redis":        {answers: map[string]string{"HELLO": "HTTP/1.1 400 Bad Request\r\n\r\n"}, cause: health.CauseProtocol, message: "login: the answer is not in Redis's protocol"},
+		"breaks off":      {answers: map[string]string{"HELLO": hangUp}, cause: health.CauseConnection, message: "the connection broke during login"},
+		"breaks off ping": {answers: map[string]string{"PING": hangUp}, cause: health.CauseConnection, message: "the connection broke during PING"},
+		"half an answer":  {answers: map[string]string{"INFO": "$500\r\nrole:master\r\n" + hangUp}, cause: health.CauseTimeout, message: "during INFO"},
 		"no PONG":         {answers: map[string]string{"PING": "+OK\r\n"}, cause: health.CauseProtocol, message: "the answer is not PONG"},
 		"nonsense":        {answers: map[string]string{"INFO": "$x\r\n"}, cause: health.CauseProtocol, message: "INFO: the answer breaks Redis's protocol"},
 		"empty INFO":      {answers: map[string]string{"INFO": ":1\r\n"}, status: health.Degraded, cause: health.CauseProtocol, message: "its answer to INFO has no fields"},
@@ -183,7 +183,7 @@ func TestProbe_refusals(t *testing.T) {
 			assert.Equal(t, tc.status, r.Status, "%+v", r)
 			assert.Equal(t, tc.cause, r.Cause, "%+v", r)
 			assert.Contains(t, r.Message, tc.message)
-			assert.Contains(t, r.Message, "redis at "+s.addr)
+			assert.Contains(t, r.Message, "Redis "+s.addr+": ")
 			assert.NotContains(t, r.Message, password)
 			assert.NotContains(t, r.Message, "\x1b")
 			assert.Equal(t, 1, s.connections(), "one attempt")

@@ -37,6 +37,7 @@
 //
 // # Concurrency and cost
 //
-// A Store is safe for concurrent use, and starts no goroutine. Importing the
-// package compiles health, and of database/sql no driver.
+// A [Store] is safe for concurrent use, and starts no goroutine. Importing this
+// package compiles health and the standard library's database/sql, but no
+// driver.
 package sqlhealth

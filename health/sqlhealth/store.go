@@ -52,20 +52,20 @@ var (
 	_ health.Lease   = (*Store)(nil)
 )
 
-// New returns a store, having created or changed its tables where that was
+// New returns a Store, having created or changed its tables where that was
 // needed. The error has everything that is wrong with cfg, or says why the
 // database could not be made ready: among others that a newer version of this
 // package has changed its tables.
 func New(ctx context.Context, cfg Config) (*Store, error) {
 	var problems []error
 	if cfg.DB == nil {
-		problems = append(problems, errors.New("sqlhealth: Config.DB is nil"))
+		problems = append(problems, errors.New("sqlhealth: DB is required"))
 	}
 	if !storable(cfg.Holder) {
-		problems = append(problems, fmt.Errorf("sqlhealth: Config.Holder %q is not text that a database can store", cfg.Holder))
+		problems = append(problems, fmt.Errorf("sqlhealth: Holder %q is not text that a database can store", cfg.Holder))
 	}
 	if cfg.Retention != 0 && cfg.Retention < time.Hour {
-		problems = append(problems, fmt.Errorf("sqlhealth: Config.Retention %v is less than an hour", cfg.Retention))
+		problems = append(problems, fmt.Errorf("sqlhealth: Retention %v is less than an hour", cfg.Retention))
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)

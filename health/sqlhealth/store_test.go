@@ -74,7 +74,7 @@ func TestLease(t *testing.T) {
 func TestNewReportsEverything(t *testing.T) {
 	_, err := sqlhealth.New(t.Context(), sqlhealth.Config{Holder: "a\x00b", Retention: time.Minute})
 	require.Error(t, err)
-	for _, want := range []string{"Config.DB is nil", `Config.Holder "a\x00b"`, "Config.Retention 1m0s is less than an hour"} {
+	for _, want := range []string{"DB is required", `Holder "a\x00b"`, "Retention 1m0s is less than an hour"} {
 		assert.ErrorContains(t, err, want)
 	}
 }
@@ -82,9 +82,9 @@ func TestNewReportsEverything(t *testing.T) {
 func TestLeaseNeedsAName(t *testing.T) {
 	store := newStore(t, sqlhealth.Config{DB: sqlite(t)()})
 	_, err := store.Acquire(t.Context(), "c", time.Hour)
-	require.ErrorContains(t, err, "Config.Holder is empty")
-	require.ErrorContains(t, store.Publish(t.Context(), "c", health.Result{}), "Config.Holder is empty")
-	require.ErrorContains(t, store.Release(t.Context()), "Config.Holder is empty")
+	require.ErrorContains(t, err, "Holder is empty")
+	require.ErrorContains(t, store.Publish(t.Context(), "c", health.Result{}), "Holder is empty")
+	require.ErrorContains(t, store.Release(t.Context()), "Holder is empty")
 }
 
 func TestBadArguments(t *testing.T) {

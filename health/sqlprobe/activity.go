@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"go.acu.edu.au/runbook/health"
+	"go.acu.edu.au/runbook/internal/netcheck"
 )
 
 // readConnections counts clients of all databases. The type of a backend is
@@ -22,7 +23,7 @@ func readConnections(d Diagnostic) reader {
 		if err != nil {
 			return r, err
 		}
-		r = with(r, health.Measurement{Name: "connections", Value: used}, health.Measurement{Name: "connections_max", Value: most})
+		r = netcheck.With(r, health.Measurement{Name: "connections", Value: used}, health.Measurement{Name: "connections_max", Value: most})
 		percent := round(100 * used / most)
 		return limited(r, d.Limit, health.Measurement{Name: "connections_used", Value: percent, Unit: health.Percent},
 			fmt.Sprintf("%.0f of %.0f connections", used, most)), nil
@@ -71,7 +72,7 @@ func readSessions(k kind, show bool) reading {
 				return r, err
 			}
 			if k.count != "" {
-				r = with(r, health.Measurement{Name: k.count, Value: count})
+				r = netcheck.With(r, health.Measurement{Name: k.count, Value: count})
 			}
 			detail := ""
 			if count > 0 {
@@ -90,7 +91,7 @@ func partly(r health.Result, name string, hidden int, required bool) health.Resu
 	}
 	why := fmt.Sprintf("%d sessions of other roles are hidden from this one, which is not a member of pg_read_all_stats", hidden)
 	if _, said := r.Measurement("activity"); !said {
-		r = with(r, health.Measurement{Name: "activity", Text: "partly readable: " + why})
+		r = netcheck.With(r, health.Measurement{Name: "activity", Text: "partly readable: " + why})
 	}
 	if required {
 		r = r.Worsen(health.Degraded, health.CauseMissing, name+" is not readable: "+why)
@@ -108,17 +109,17 @@ type process struct {
 // describe returns "pid 12 (application "worker", idle in transaction)".
 func (p process) describe(show bool) string {
 	if p.state == "prepared" {
-		return fmt.Sprintf("the prepared transaction %q", cut(p.name, 80))
+		return fmt.Sprintf("the prepared transaction %s", netcheck.Quote(p.name))
 	}
 	var details []string
 	if p.name != "" {
-		details = append(details, fmt.Sprintf("application %q", cut(p.name, 80)))
+		details = append(details, fmt.Sprintf("application %s", netcheck.Quote(p.name)))
 	}
 	if p.state != "" {
 		details = append(details, p.state)
 	}
 	if show && p.query != "" {
-		details = append(details, fmt.Sprintf("query %q", cut(p.query, 200)))
+		details = append(details, fmt.Sprintf("query \"%s\"", netcheck.Shorten(p.query, mostQuery)))
 	}
 	text := fmt.Sprintf("pid %d", p.pid)
 	if len(details) > 0 {
@@ -160,7 +161,7 @@ func readBlocked(show bool) reading {
 			if err := rows.Err(); err != nil {
 				return r, err
 			}
-			r = with(r, health.Measurement{Name: "blocked_queries", Value: count})
+			r = netcheck.With(r, health.Measurement{Name: "blocked_queries", Value: count})
 			longest := health.Measurement{Name: "longest_blocked", Unit: health.Seconds}
 			if age != nil {
 				longest.Value = round(max(0, *age))
@@ -173,7 +174,7 @@ func readBlocked(show bool) reading {
 				text = "a prepared transaction, or nobody any more"
 			}
 			r = limited(r, d.Limit, longest, fmt.Sprintf("pid %d waits for %s", waiter, text))
-			return with(r, health.Measurement{Name: "blocked_by", Text: text}), nil
+			return netcheck.With(r, health.Measurement{Name: "blocked_by", Text: text}), nil
 		}
 	}
 }

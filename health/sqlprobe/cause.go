@@ -8,9 +8,11 @@ import (
 	"strings"
 
 	"go.acu.edu.au/runbook/health"
+	"go.acu.edu.au/runbook/internal/netcheck"
 )
 
-// Causes that only databases have.
+// Causes beside those of [health], each of which asks for another remedy. Where
+// package redisprobe has the same cause, it has the same word.
 const (
 	// CausePool means that all connections of the host's pool were in use: the
 	// database was not asked.
@@ -25,6 +27,8 @@ const (
 	CauseShutdown health.Cause = "shutdown"
 	// CauseReadOnly means that the server takes no writes although it should.
 	CauseReadOnly health.Cause = "read_only"
+	// CauseReplication means that a replica receives nothing from its primary.
+	CauseReplication health.Cause = "replication"
 	// CauseDiskFull means that the server has no disk space.
 	CauseDiskFull health.Cause = "disk_full"
 )
@@ -118,26 +122,26 @@ func isBroken(err error) bool {
 	return cause == health.CauseConnection || cause == CauseShutdown || cause == CauseStarting
 }
 
-// Where drivers' errors have credentials: in URLs, and in key=value lists.
+// Where drivers' errors have credentials: in URLs, and in lists of keys and
+// values.
 var (
-	userinfo = regexp.MustCompile(`//[^/\s]*@`)
-	password = regexp.MustCompile(`(?i)\b(\w*(?:password|passwd|pwd|secret|token)\w*)\s*[=:]\s*('[^']*'|\S+)`)
+	userinfo = regexp.MustCompile(`//\S*@`)
+	password = regexp.MustCompile(`(?i)\b(\w*(?:password|passwd|pwd|secret|token)\w*)["']?\s*[=:]\s*('[^']*'|"[^"]*"|\S+)`)
 )
 
-// mostText is how many bytes of a foreign text are shown.
-const mostText = 300
+// How many characters of foreign texts are shown.
+const (
+	mostText  = 300 // of an error
+	mostQuery = 200
+)
+
+// mostRead is how many bytes of a foreign text are looked at.
+const mostRead = 8 << 10
 
 // oneLine returns a foreign text in one line, without credentials.
 func oneLine(text string) string {
+	text = text[:min(len(text), mostRead)]
 	text = userinfo.ReplaceAllString(text, "//")
 	text = password.ReplaceAllString(text, "$1=[redacted]")
-	return cut(strings.Join(strings.Fields(text), " "), mostText)
-}
-
-// cut shortens a text to n bytes, at the boundary of a character.
-func cut(text string, n int) string {
-	if len(text) <= n {
-		return text
-	}
-	return strings.ToValidUTF8(text[:n], "") + "…"
+	return netcheck.Shorten(text, mostText)
 }

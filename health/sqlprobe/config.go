@@ -2,20 +2,20 @@ package sqlprobe
 
 import (
 	"database/sql"
-	"errors"
 	"fmt"
 	"sync"
 
 	"go.acu.edu.au/runbook/health"
+	"go.acu.edu.au/runbook/internal/netcheck"
 )
 
-// Config says which database is looked at, and how. Only DB is required.
+// Config is which database a [Prober] looks at, and how. Only DB is required.
 type Config struct {
 	// DB is the pool of the host, which opens and closes it. Required.
 	DB *sql.DB
-	// Connect limits the measurement "connect": milliseconds to get a working
-	// connection, new or from the pool. The zero Limit allows any.
-	Connect health.Limit
+	// Latency is the time that it may take to get a working connection, new or
+	// from the pool: the measurement "connect", and the result's Duration.
+	Latency health.Budget
 	// Pool limits the measurement "pool_used": percent of the pool's
 	// connections that were in use when the probe began. A pool without
 	// SetMaxOpenConns has none. The zero Limit allows any.
@@ -58,14 +58,14 @@ type Invariant struct {
 	// SQL returns one row of one column: the number of violations, or true if
 	// it is violated. Required.
 	SQL string
-	// Status is what a violation means, and also that the query fails or does
+	// Failure is what a violation means, and also that the query fails or does
 	// not end in time. The zero Status means Unhealthy.
-	Status health.Status
+	Failure health.Status
 	// Required makes the result Degraded if the role may not run the query.
 	Required bool
 }
 
-// A Prober looks at a database. [New] makes one.
+// A Prober looks at a database. It is safe for concurrent use.
 type Prober struct {
 	cfg         Config
 	diagnostics []diagnostic
@@ -76,62 +76,54 @@ type Prober struct {
 
 var _ health.Prober = (*Prober)(nil)
 
-// New returns a prober. It does not connect. The error has everything that is
-// wrong with cfg. The queries and what Postgres points to are copied.
+// New returns a Prober, or everything that is wrong with cfg. It does not
+// connect. The queries and what Postgres points to are copied.
 func New(cfg Config) (*Prober, error) {
 	p := &Prober{cfg: cfg}
-	var problems []error
+	problems := netcheck.Problems{Package: "sqlprobe"}
 	if cfg.DB == nil {
-		problems = append(problems, errors.New("sqlprobe: Config.DB is nil"))
+		problems.Add("DB is required")
 	}
-	for name, limit := range map[string]health.Limit{"Connect": cfg.Connect, "Pool": cfg.Pool} {
-		if err := limit.Validate(); err != nil {
-			problems = append(problems, fmt.Errorf("sqlprobe: Config.%s: %w", name, err))
-		}
-	}
+	problems.In("Latency", cfg.Latency.Validate())
+	problems.In("Pool", cfg.Pool.Validate())
 	if cfg.Postgres != nil {
-		found, errs := p.postgres(*cfg.Postgres)
-		p.diagnostics = append(p.diagnostics, found...)
-		problems = append(problems, errs...)
+		p.diagnostics = p.postgres(*cfg.Postgres, &problems)
 	}
 	names := make(map[string]bool)
 	for i, q := range cfg.Queries {
-		if err := validQuery(names, q.Name, q.SQL, q.Failure, q.Limit); err != nil {
-			problems = append(problems, fmt.Errorf("sqlprobe: Config.Queries[%d]: %w", i, err))
-		}
+		field := fmt.Sprintf("Queries[%d]", i)
+		validQuery(&problems, field, names, q.Name, q.SQL, q.Failure)
+		problems.In(field, q.Limit.Validate())
 		p.diagnostics = append(p.diagnostics, q.diagnostic())
 	}
 	for i, v := range cfg.Invariants {
-		if err := validQuery(names, v.Name, v.SQL, v.Status, health.Limit{}); err != nil {
-			problems = append(problems, fmt.Errorf("sqlprobe: Config.Invariants[%d]: %w", i, err))
-		}
+		validQuery(&problems, fmt.Sprintf("Invariants[%d]", i), names, v.Name, v.SQL, v.Failure)
 		p.diagnostics = append(p.diagnostics, v.diagnostic())
 	}
-	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
+	if err := problems.Err(); err != nil {
+		return nil, err
 	}
 	return p, nil
 }
 
-func validQuery(names map[string]bool, name, text string, failure health.Status, limit health.Limit) error {
-	var problems []error
+func validQuery(p *netcheck.Problems, field string, names map[string]bool, name, text string, failure health.Status) {
 	switch {
 	case name == "":
-		problems = append(problems, errors.New("no Name"))
+		p.Add("%s: Name is required", field)
 	case names[name]:
-		problems = append(problems, fmt.Errorf("the Name %q is taken", name))
+		p.Add("%s: Name %q is taken", field, name)
 	}
 	names[name] = true
 	if text == "" {
-		problems = append(problems, errors.New("no SQL"))
+		p.Add("%s: SQL is required", field)
 	}
+	validFailure(p, field, failure)
+}
+
+func validFailure(p *netcheck.Problems, field string, failure health.Status) {
 	if failure == health.Healthy {
-		problems = append(problems, errors.New("a failure cannot be healthy"))
+		p.Add("%s: Failure cannot be healthy", field)
 	} else if _, err := failure.MarshalText(); err != nil {
-		problems = append(problems, err)
+		p.Add("%s: Failure %v is not a status", field, failure)
 	}
-	if err := limit.Validate(); err != nil {
-		problems = append(problems, err)
-	}
-	return errors.Join(problems...)
 }

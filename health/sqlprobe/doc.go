@@ -28,6 +28,10 @@
 // diagnostic that the role may not read is reported as not readable; it makes
 // the result worse only where the configuration says that it is required.
 //
+// Messages begin with what was asked: "connect", or the measurement. They do not
+// name the database, since a *sql.DB does not tell its address: that is for the
+// name of the check.
+//
 // # What it does not do
 //
 // It opens no pool and no connection besides the pool's; it creates nothing in
@@ -37,7 +41,7 @@
 //
 // # Concurrency and cost
 //
-// A Prober is safe for concurrent use and starts no goroutine. It needs one
+// A [Prober] is safe for concurrent use and starts no goroutine. It needs one
 // connection of the pool; where none is free it says so ([CausePool]) and does
 // not call the database down. Importing the package compiles health and the
 // standard library's database/sql, but no driver.

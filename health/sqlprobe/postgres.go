@@ -2,9 +2,9 @@ package sqlprobe
 
 import (
 	"context"
-	"fmt"
 
 	"go.acu.edu.au/runbook/health"
+	"go.acu.edu.au/runbook/internal/netcheck"
 )
 
 // Postgres says what a PostgreSQL server (14 or newer) is asked. A nil field is
@@ -15,7 +15,8 @@ import (
 // pg_monitor or pg_read_all_stats; where sessions are hidden, the measurement
 // "activity" says how many.
 type Postgres struct {
-	// Role is what the server should be. The zero Role is [AnyRole].
+	// Role demands that the server is a primary or a replica. Zero means that
+	// either will do; the measurement "role" says which it is.
 	Role Role
 	// ShowQueries adds the texts of the queries found to measurements and
 	// messages, at most 200 bytes each. They may hold people's data.
@@ -116,7 +117,7 @@ type Disk struct {
 // and is receiving (the age of the last transaction alone would grow while the
 // primary has nothing to do), else the age of the last transaction that it
 // replayed. One that receives nothing is Degraded, because of
-// [health.CauseConnection].
+// [CauseReplication].
 //
 // A primary tells the largest lag of its connected replicas, and "replicas",
 // their number.
@@ -139,42 +140,37 @@ type Migration struct {
 	// Want are the heads that should be there: one, but for branched
 	// migrations. None demands only that there is one head.
 	Want []string
-	// Mismatch is what another version means, and also that there is none or
+	// Failure is what another version means, and also that there is none or
 	// that the table cannot be read in time. The zero Status means Unhealthy.
 	// More heads than wanted are Degraded if the wanted ones are among them.
-	Mismatch health.Status
+	Failure health.Status
 	// Required makes the result Degraded if the role may not read the table.
 	Required bool
 }
 
-// Role is what a server is in a group of replicas.
-type Role uint8
+// Role is the part that a server plays in replication.
+type Role string
 
-// Roles of a server.
+// Roles.
 const (
-	// AnyRole is right for every server; the measurement "role" says which it
-	// has.
-	AnyRole Role = iota
 	// Primary must take writes: a server in recovery is [health.CauseAssertion],
 	// one that has been made read-only is [CauseReadOnly].
-	Primary
+	Primary Role = "primary"
 	// Replica must be in recovery.
-	Replica
+	Replica Role = "replica"
 )
 
 // postgres returns the diagnostics that are configured, the quick ones first.
-func (p *Prober) postgres(cfg Postgres) (all []diagnostic, problems []error) {
+func (p *Prober) postgres(cfg Postgres, problems *netcheck.Problems) (all []diagnostic) {
 	add := func(field, name string, d *Diagnostic, read reading) {
 		if d == nil {
 			return
 		}
-		if err := d.Limit.Validate(); err != nil {
-			problems = append(problems, fmt.Errorf("sqlprobe: Config.Postgres.%s: %w", field, err))
-		}
+		problems.In("Postgres."+field, d.Limit.Validate())
 		all = append(all, diagnostic{name: name, required: d.Required, failure: health.Degraded, read: read(*d)})
 	}
-	if cfg.Role > Replica {
-		problems = append(problems, fmt.Errorf("sqlprobe: Config.Postgres.Role %d is not a role", cfg.Role))
+	if cfg.Role != "" && cfg.Role != Primary && cfg.Role != Replica {
+		problems.Add("Postgres.Role %q is neither %q nor %q", string(cfg.Role), Primary, Replica)
 	}
 	all = append(all, diagnostic{name: "role", failure: health.Unhealthy, read: readRole(cfg.Role)})
 	add("Connections", "connections_used", cfg.Connections, readConnections)
@@ -193,16 +189,14 @@ func (p *Prober) postgres(cfg Postgres) (all []diagnostic, problems []error) {
 	}
 	if s := cfg.SlowQueries; s != nil {
 		if s.Top < 0 || s.MinCalls < 0 {
-			problems = append(problems, fmt.Errorf("sqlprobe: Config.Postgres.SlowQueries: Top (%d) and MinCalls (%d) must not be negative", s.Top, s.MinCalls))
+			problems.Add("Postgres.SlowQueries: Top and MinCalls must not be negative")
 		}
 		add("SlowQueries", "slowest_query_mean", &s.Diagnostic, readSlowQueries(*s, cfg.ShowQueries))
 	}
 	add("Size", "database_size", cfg.Size, readSize)
 	if m := cfg.Migration; m != nil {
-		if err := m.validate(); err != nil {
-			problems = append(problems, fmt.Errorf("sqlprobe: Config.Postgres.Migration: %w", err))
-		}
+		m.validate(problems)
 		all = append(all, m.diagnostic())
 	}
-	return all, problems
+	return all
 }

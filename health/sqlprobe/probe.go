@@ -9,10 +9,15 @@ import (
 	"time"
 
 	"go.acu.edu.au/runbook/health"
+	"go.acu.edu.au/runbook/internal/netcheck"
 )
 
 // Probe implements [health.Prober]. Its Duration is the time to get a working
-// connection.
+// connection. It measures connect, pool_used, the queries and invariants by
+// their names, and what [Postgres] tells.
+//
+// It ends soon after ctx does. When ctx is cancelled rather than timed out, the
+// result is Unknown.
 func (p *Prober) Probe(ctx context.Context) health.Result {
 	start := time.Now()
 	r := health.Result{Status: health.Healthy, Time: start}
@@ -24,9 +29,10 @@ func (p *Prober) Probe(ctx context.Context) health.Result {
 		return p.unconnected(ctx, r, err)
 	}
 	defer func() { _ = conn.Close() }() // back to the pool
-	r = limited(r, p.cfg.Connect, health.Measurement{Name: "connect", Value: milliseconds(r.Duration), Unit: health.Milliseconds}, full)
+	r = netcheck.With(r, netcheck.Milliseconds("connect", r.Duration))
+	r = explained(r, p.cfg.Latency.Apply(r), full)
 
-	s := session{conn: conn, postgres: p.cfg.Postgres != nil}
+	s := session{conn: conn, postgres: p.cfg.Postgres != nil, start: start}
 	defer s.end()
 	for _, d := range p.diagnostics {
 		var goOn bool
@@ -69,24 +75,36 @@ func (p *Prober) connect(ctx context.Context) (*sql.Conn, error) {
 
 // unconnected says why there is no connection.
 func (p *Prober) unconnected(ctx context.Context, r health.Result, err error) health.Result {
+	f, ended := netcheck.Ended(ctx, r.Duration, "while connecting")
 	stats := p.cfg.DB.Stats()
-	if ctx.Err() != nil && stats.MaxOpenConnections > 0 && stats.InUse >= stats.MaxOpenConnections {
+	if ended && f.Cause == health.CauseTimeout && stats.MaxOpenConnections > 0 && stats.InUse >= stats.MaxOpenConnections {
 		return r.Worsen(health.Unhealthy, CausePool, fmt.Sprintf(
 			"no connection became free within %v: all %d of the pool are in use (or being opened); the database itself was not asked",
-			r.Duration.Round(time.Millisecond), stats.MaxOpenConnections))
+			netcheck.Round(r.Duration), stats.MaxOpenConnections))
+	}
+	if ended && !refused(err) {
+		return f.Add(r)
 	}
 	cause, text := explain(err)
 	return r.Worsen(health.Unhealthy, cause, "connect: "+text)
 }
 
-// limited adds a measurement; if it is past its limit, detail explains it.
-func limited(r health.Result, l health.Limit, m health.Measurement, detail string) health.Result {
-	before := r.Message
-	r = l.Apply(r, m)
-	if detail != "" && r.Message != before {
-		r = r.Worsen(r.Status, r.Cause, detail)
-	}
-	return r
+// refused reports whether err is an answer of the server or the network, which
+// stays what it is if time runs out just then.
+func refused(err error) bool {
+	cause := health.CauseOf(err)
+	return stateOf(err) != "" || cause == health.CauseRefused || cause == health.CauseUnreachable || cause == health.CauseTLS
 }
 
-func milliseconds(d time.Duration) float64 { return round(float64(d) / float64(time.Millisecond)) }
+// limited adds a measurement; if it is past its limit, detail explains it.
+func limited(r health.Result, l health.Limit, m health.Measurement, detail string) health.Result {
+	return explained(r, l.Apply(r, m), detail)
+}
+
+// explained adds detail to a result if it says more than before.
+func explained(before, r health.Result, detail string) health.Result {
+	if detail == "" || r.Message == before.Message {
+		return r
+	}
+	return r.Worsen(r.Status, r.Cause, detail)
+}

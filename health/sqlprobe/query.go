@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"go.acu.edu.au/runbook/health"
+	"go.acu.edu.au/runbook/internal/netcheck"
 )
 
 // errNothing is returned by queries that should return a value and do not.
@@ -30,7 +31,7 @@ func (v Query) diagnostic() diagnostic {
 }
 
 func (v Invariant) diagnostic() diagnostic {
-	status := orUnhealthy(v.Status)
+	status := orUnhealthy(v.Failure)
 	return diagnostic{
 		name: v.Name, required: v.Required, failure: status,
 		read: func(ctx context.Context, q querier, r health.Result) (health.Result, error) {
@@ -42,7 +43,7 @@ func (v Invariant) diagnostic() diagnostic {
 				return r.Worsen(status, health.CauseMissing, v.Name+": "+errNothing.Error()), nil
 			}
 			m := health.Measurement{Name: v.Name, Value: n}
-			r = with(r, m)
+			r = netcheck.With(r, m)
 			if n != 0 {
 				r = r.Worsen(status, health.CauseAssertion, fmt.Sprintf("the invariant is violated: %v", m))
 			}
@@ -58,17 +59,12 @@ func orUnhealthy(s health.Status) health.Status {
 	return s
 }
 
-func (m Migration) validate() error {
-	var problems []error
+func (m Migration) validate(p *netcheck.Problems) {
+	const field = "Postgres.Migration"
 	if strings.Count(m.Table, ".") > 1 || strings.ContainsRune(m.Table+m.Column, 0) {
-		problems = append(problems, fmt.Errorf("the table %q is not a name with at most one schema", m.Table))
+		p.Add("%s: Table %q is not a name with at most one schema", field, m.Table)
 	}
-	if m.Mismatch == health.Healthy {
-		problems = append(problems, errors.New("a mismatch cannot be healthy"))
-	} else if _, err := m.Mismatch.MarshalText(); err != nil {
-		problems = append(problems, err)
-	}
-	return errors.Join(problems...)
+	validFailure(p, field, m.Failure)
 }
 
 func (m Migration) diagnostic() diagnostic {
@@ -86,7 +82,7 @@ func (m Migration) diagnostic() diagnostic {
 	}
 	// As text, whatever the type of the column is.
 	query := "SELECT " + quoted(column) + "::text FROM " + strings.Join(parts, ".") + " ORDER BY 1 LIMIT 20"
-	status := orUnhealthy(m.Mismatch)
+	status := orUnhealthy(m.Failure)
 	return diagnostic{
 		name: "migration", required: m.Required, failure: status,
 		read: func(ctx context.Context, q querier, r health.Result) (health.Result, error) {
@@ -105,11 +101,11 @@ func (m Migration) diagnostic() diagnostic {
 // compareHeads says whether the heads found are those wanted. Both are sorted.
 func compareHeads(r health.Result, heads, want []string, status health.Status) health.Result {
 	slices.Sort(heads) // the database may sort otherwise
-	found := strings.Join(heads, ", ")
+	found := netcheck.Shorten(strings.Join(heads, ", "), mostText)
 	if found == "" {
 		return r.Worsen(status, health.CauseMissing, "migration: none has been applied")
 	}
-	r = with(r, health.Measurement{Name: "migration", Text: found})
+	r = netcheck.With(r, health.Measurement{Name: "migration", Text: found})
 	missing := slices.DeleteFunc(slices.Clone(want), func(head string) bool { return slices.Contains(heads, head) })
 	switch {
 	case len(missing) > 0:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"go.acu.edu.au/runbook/health"
+	"go.acu.edu.au/runbook/internal/netcheck"
 )
 
 // readReplication measures the lag from the side on which the server is.
@@ -38,13 +39,13 @@ func replicaLag(ctx context.Context, q querier, r health.Result, d Diagnostic) (
 	if err != nil {
 		return r, err
 	}
-	r = with(r, health.Measurement{Name: "replication_lag_bytes", Value: bytes, Unit: health.Bytes})
+	r = netcheck.With(r, health.Measurement{Name: "replication_lag_bytes", Value: bytes, Unit: health.Bytes})
 	detail := ""
 	if paused {
 		detail = "replay is paused"
 	}
 	if !receiving {
-		r = r.Worsen(health.Degraded, health.CauseConnection, "the replica receives nothing from its primary")
+		r = r.Worsen(health.Degraded, CauseReplication, "the replica receives nothing from its primary")
 		detail = "that is the age of the last transaction that came"
 	}
 	switch {
@@ -71,13 +72,13 @@ func primaryLag(ctx context.Context, q querier, r health.Result, d Diagnostic, w
 	if hidden > 0 {
 		return r, unreadable{"the state of replicas is hidden from this role, which is not a member of pg_read_all_stats"}
 	}
-	r = with(r, health.Measurement{Name: "replicas", Value: float64(replicas)})
+	r = netcheck.With(r, health.Measurement{Name: "replicas", Value: float64(replicas)})
 	if replicas < want {
 		r = r.Worsen(health.Degraded, health.CauseMissing, fmt.Sprintf("%d replicas are connected, want %d", replicas, want))
 	}
 	if replicas == 0 {
 		return r, nil
 	}
-	r = with(r, health.Measurement{Name: "replication_lag_bytes", Value: bytes, Unit: health.Bytes})
+	r = netcheck.With(r, health.Measurement{Name: "replication_lag_bytes", Value: bytes, Unit: health.Bytes})
 	return d.Limit.Apply(r, health.Measurement{Name: "replication_lag", Value: round(lag), Unit: health.Seconds}), nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"go.acu.edu.au/runbook/health"
+	"go.acu.edu.au/runbook/internal/netcheck"
 )
 
 // readRole finds whether the server is a primary or a replica, and whether it
@@ -19,18 +20,16 @@ func readRole(want Role) reader {
 		if err != nil {
 			return r, err
 		}
-		role := "primary"
+		role := Primary
 		if recovery {
-			role = "replica"
+			role = Replica
 		}
-		r = with(r, health.Measurement{Name: "role", Text: role})
+		r = netcheck.With(r, health.Measurement{Name: "role", Text: string(role)})
 		switch {
-		case want == Primary && recovery:
-			return r.Worsen(health.Unhealthy, health.CauseAssertion, "the server is a replica, want a primary"), nil
+		case want != "" && want != role:
+			return r.Worsen(health.Unhealthy, health.CauseAssertion, fmt.Sprintf("the server is a %s, want a %s", role, want)), nil
 		case want == Primary && readOnly:
 			return r.Worsen(health.Unhealthy, CauseReadOnly, "the server takes no writes: default_transaction_read_only is on"), nil
-		case want == Replica && !recovery:
-			return r.Worsen(health.Unhealthy, health.CauseAssertion, "the server is a primary, want a replica"), nil
 		}
 		return r, nil
 	}
@@ -125,7 +124,7 @@ func readSlowQueries(s SlowQueries, show bool) reading {
 			text := strings.Join(list, "; ")
 			r = limited(r, d.Limit, health.Measurement{Name: "slowest_query_mean", Value: slowest, Unit: health.Milliseconds}, text)
 			if text != "" {
-				r = with(r, health.Measurement{Name: "slow_queries", Text: text})
+				r = netcheck.With(r, health.Measurement{Name: "slow_queries", Text: text})
 			}
 			return r, nil
 		}
@@ -154,7 +153,7 @@ func slowQueries(ctx context.Context, q querier, schema string, s SlowQueries, s
 		slowest = max(slowest, round(mean))
 		line := fmt.Sprintf("queryid %s: %v ms, %d calls", id, round(mean), calls)
 		if show {
-			line += fmt.Sprintf(" (%s)", cut(strings.Join(strings.Fields(text), " "), 200))
+			line += fmt.Sprintf(" (%s)", netcheck.Shorten(text, mostQuery))
 		}
 		list = append(list, line)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.acu.edu.au/runbook/health"
+	"go.acu.edu.au/runbook/internal/netcheck"
 )
 
 // A querier runs queries, in a transaction or not.
@@ -42,6 +43,7 @@ func (u unreadable) Error() string { return u.why }
 type session struct {
 	conn     *sql.Conn
 	postgres bool
+	start    time.Time // of the probe
 	tx       *sql.Tx
 	timeout  time.Duration // the statement_timeout in tx
 }
@@ -50,6 +52,9 @@ type session struct {
 func (s *session) run(ctx context.Context, d diagnostic, r health.Result) (health.Result, bool) {
 	q, err := s.querier(ctx)
 	if err != nil {
+		if f, ended := netcheck.Ended(ctx, time.Since(s.start), "during "+d.name); ended {
+			return f.Add(r), false
+		}
 		cause, text := explain(err)
 		return r.Worsen(health.Unhealthy, cause, "begin: "+text), false
 	}
@@ -57,8 +62,8 @@ func (s *session) run(ctx context.Context, d diagnostic, r health.Result) (healt
 	if err == nil {
 		return found, true
 	}
-	if ctx.Err() != nil {
-		return r.Worsen(health.Unhealthy, health.CauseOf(ctx.Err()), d.name+": no answer in the time allowed"), false
+	if f, ended := netcheck.Ended(ctx, time.Since(s.start), "during "+d.name); ended {
+		return f.Add(r), false
 	}
 	cause, text := explain(err)
 	if isBroken(err) {
@@ -72,25 +77,19 @@ func (s *session) run(ctx context.Context, d diagnostic, r health.Result) (healt
 	case insufficientPrivilege:
 		return noted(r, d.name, text, d.required), true
 	case queryCanceled:
-		text = fmt.Sprintf("no answer within %v", s.timeout)
+		text = fmt.Sprintf("timed out after %v", s.timeout)
 	case lockNotAvailable:
-		text = fmt.Sprintf("waited for a lock for %v", lockTimeout(s.timeout))
+		text = fmt.Sprintf("timed out after %v while waiting for a lock", lockTimeout(s.timeout))
 	}
 	return r.Worsen(d.failure, cause, d.name+": "+text), true
 }
 
 // noted says in r that something could not be read.
 func noted(r health.Result, name, why string, required bool) health.Result {
-	r = with(r, health.Measurement{Name: name, Text: "not readable: " + why})
+	r = netcheck.With(r, health.Measurement{Name: name, Text: "not readable: " + why})
 	if required {
 		r = r.Worsen(health.Degraded, health.CauseMissing, name+" is not readable: "+why)
 	}
-	return r
-}
-
-// with adds measurements to a result, which may share memory with another.
-func with(r health.Result, m ...health.Measurement) health.Result {
-	r.Measurements = append(r.Measurements[:len(r.Measurements):len(r.Measurements)], m...)
 	return r
 }
 

@@ -110,24 +110,33 @@ func address(l net.Listener) string {
 func TestNewReportsEverything(t *testing.T) {
 	bad := health.Limit{Warn: at(2), Fail: at(1)}
 	_, err := sqlprobe.New(sqlprobe.Config{
-		Connect: bad, Pool: bad,
+		Latency: health.Budget{Fail: -1}, Pool: bad,
 		Postgres: &sqlprobe.Postgres{
-			Role: 9, Size: &sqlprobe.Diagnostic{Limit: bad},
+			Role: "boss", Size: &sqlprobe.Diagnostic{Limit: bad},
 			SlowQueries: &sqlprobe.SlowQueries{Top: -1},
-			Migration:   &sqlprobe.Migration{Table: "a.b.c", Mismatch: health.Healthy},
+			Migration:   &sqlprobe.Migration{Table: "a.b.c", Failure: health.Healthy},
 		},
 		Queries:    []sqlprobe.Query{{Name: "a", SQL: "SELECT 1"}, {Name: "a", Limit: bad, Failure: health.Healthy}},
-		Invariants: []sqlprobe.Invariant{{Status: 17}},
+		Invariants: []sqlprobe.Invariant{{Failure: 17}},
 	})
-	require.Error(t, err)
-	for _, want := range []string{
-		"Config.DB is nil", "Config.Connect: limit", "Config.Pool: limit",
-		"Role 9 is not a role", "Postgres.Size: limit", "Top (-1)", `the table "a.b.c"`, "a mismatch cannot be healthy",
-		`Queries[1]: the Name "a" is taken`, "no SQL", "a failure cannot be healthy",
-		"Invariants[0]: no Name", "status(17) is not a status",
-	} {
-		assert.ErrorContains(t, err, want)
+	want := []string{
+		"DB is required",
+		"Latency: a latency budget must not be negative",
+		"Pool: limit: warn (2) must be reached before fail (1)",
+		`Postgres.Role "boss" is neither "primary" nor "replica"`,
+		"Postgres.SlowQueries: Top and MinCalls must not be negative",
+		"Postgres.Size: limit: warn (2) must be reached before fail (1)",
+		`Postgres.Migration: Table "a.b.c" is not a name with at most one schema`,
+		"Postgres.Migration: Failure cannot be healthy",
+		`Queries[1]: Name "a" is taken`,
+		"Queries[1]: SQL is required",
+		"Queries[1]: Failure cannot be healthy",
+		"Queries[1]: limit: warn (2) must be reached before fail (1)",
+		"Invariants[0]: Name is required",
+		"Invariants[0]: SQL is required",
+		"Invariants[0]: Failure status(17) is not a status",
 	}
+	assert.EqualError(t, err, "sqlprobe: "+strings.Join(want, "\nsqlprobe: "))
 }
 
 // Any database answers the host's own queries.
@@ -155,10 +164,10 @@ func TestGeneric(t *testing.T) {
 		"not numeric": {query: sqlprobe.Query{SQL: "SELECT 'Jane'"}, status: health.Unhealthy, cause: health.CauseFailed, message: "neither a number nor a boolean"},
 		"no table":    {query: sqlprobe.Query{SQL: "SELECT count(*) FROM nowhere"}, status: health.Unhealthy, cause: health.CauseFailed, message: "no such table"},
 		"violated":    {invariant: sqlprobe.Invariant{SQL: "SELECT count(*) FROM grades WHERE student IS NULL"}, status: health.Unhealthy, cause: health.CauseAssertion, message: "the invariant is violated: v 2"},
-		"true":        {invariant: sqlprobe.Invariant{SQL: "SELECT 1 = 1", Status: health.Degraded}, status: health.Degraded, cause: health.CauseAssertion},
+		"true":        {invariant: sqlprobe.Invariant{SQL: "SELECT 1 = 1", Failure: health.Degraded}, status: health.Degraded, cause: health.CauseAssertion},
 		"holds":       {invariant: sqlprobe.Invariant{SQL: "SELECT false"}, status: health.Healthy},
 		"null":        {invariant: sqlprobe.Invariant{SQL: "SELECT NULL"}, status: health.Unhealthy, cause: health.CauseMissing},
-		"broken":      {invariant: sqlprobe.Invariant{SQL: "SELEKT", Status: health.Degraded}, status: health.Degraded, cause: health.CauseFailed},
+		"broken":      {invariant: sqlprobe.Invariant{SQL: "SELEKT", Failure: health.Degraded}, status: health.Degraded, cause: health.CauseFailed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := sqlprobe.Config{DB: db}
@@ -201,10 +210,41 @@ func TestPoolExhausted(t *testing.T) {
 
 	// Slow to connect, because the pool was full when the probe began.
 	time.AfterFunc(20*time.Millisecond, func() { _ = first.Close() })
-	cfg.Connect = health.Limit{Fail: at(1)}
+	cfg.Latency = health.Budget{Fail: time.Millisecond}
 	r = probe(t, cfg)
-	is(t, r, health.Unhealthy, health.CauseThreshold, "connect ", "all 2 connections of the pool were in use when the probe began")
+	is(t, r, health.Unhealthy, health.CauseSlow, "more than 1ms", "all 2 connections of the pool were in use when the probe began")
 	require.NoError(t, second.Close())
+}
+
+// A probe that nobody waits for says nothing about the database, wherever it
+// was.
+func TestCancelled(t *testing.T) {
+	for name, cfg := range map[string]sqlprobe.Config{
+		"connecting": {DB: sql.OpenDB(hanging{})},
+		"asking":     {DB: sqlite(t), Queries: []sqlprobe.Query{{Name: "endless", SQL: endless}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Cleanup(func() { _ = cfg.DB.Close() })
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(20*time.Millisecond, cancel)
+			is(t, newProber(t, cfg).Probe(ctx), health.Unknown, health.CauseNotAsked, "the probe was cancelled ")
+			ctx, cancel = context.WithTimeout(t.Context(), 20*time.Millisecond)
+			defer cancel()
+			is(t, newProber(t, cfg).Probe(ctx), health.Unhealthy, health.CauseTimeout, "timed out after ")
+			assert.Zero(t, cfg.DB.Stats().InUse)
+		})
+	}
+}
+
+const endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+
+// hanging is a database that nobody gets into.
+type hanging struct{}
+
+func (hanging) Driver() driver.Driver { return nil }
+func (hanging) Connect(ctx context.Context) (driver.Conn, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
 }
 
 // Each answer of a server that refuses has its cause, however it is wrapped.
@@ -254,40 +294,6 @@ type stateError string
 func (e stateError) SQLState() string { return string(e) }
 func (e stateError) Error() string {
 	return "refused by\n\ta pooler password=" + secret + " at postgres://me:" + secret + "@host/db"
-}
-
-func TestToNumber(t *testing.T) {
-	for _, test := range []struct {
-		in   any
-		want float64
-	}{
-		{int64(3), 3}, {2.5, 2.5}, {true, 1}, {false, 0}, {"12.5", 12.5}, {[]byte("7"), 7}, {"t", 1}, {"false", 0},
-	} {
-		got, err := sqlprobe.ToNumber(test.in)
-		require.NoError(t, err)
-		assert.InDelta(t, test.want, got, 0)
-	}
-	for _, in := range []any{"Jane", time.Time{}, "", []byte("{1,2}")} {
-		_, err := sqlprobe.ToNumber(in)
-		assert.ErrorContains(t, err, "neither a number nor a boolean")
-	}
-}
-
-func FuzzOneLine(f *testing.F) {
-	f.Add("dial error", "x")
-	f.Add("failed to connect to\n\t`host=a password='", "' b")
-	f.Fuzz(func(t *testing.T, before, after string) {
-		if strings.ContainsAny(after, "/@") || strings.Contains(before, "//") {
-			t.Skip()
-		}
-		got := sqlprobe.OneLine(before + " password=" + secret + " postgres://me:" + secret + "@host " + after)
-		if strings.Contains(got, secret) {
-			t.Errorf("%q shows the secret", got)
-		}
-		if strings.ContainsAny(got, "\n\r\t") || len(got) > 310 {
-			t.Errorf("%q is not one short line", got)
-		}
-	})
 }
 
 // BenchmarkProbe connects from the pool: about 3 µs on SQLite, where nothing

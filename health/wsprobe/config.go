@@ -2,47 +2,42 @@ package wsprobe
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
-	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/health"
+	"go.acu.edu.au/runbook/health/httpprobe"
+	"go.acu.edu.au/runbook/internal/netcheck"
+	"go.acu.edu.au/runbook/internal/netcheck/httpcheck"
 )
 
-// Config says which endpoint to look at, and what to expect of it.
+// Config is which endpoint a [Prober] looks at, and what it expects of it. Only
+// URL is required.
 type Config struct {
-	// URL is the address, with the scheme wss or ws (https and http mean the
-	// same). It must have no user name and no fragment. Its query is sent, and
-	// never shown.
+	// URL is the address: absolute, with the scheme wss or ws (https and http
+	// mean the same), without a user name and a fragment. It is shown in
+	// messages without its query, but nothing else keeps a query secret:
+	// credentials belong in Auth where the server takes them there.
 	URL string
-
-	// HTTP makes the connection; set it for proxies, own certificates or
-	// routing. Its Timeout, if any, limits the handshake. Its redirect policy is
-	// not used, and it is not changed. Nil means a client that keeps no idle
-	// connections and uses no proxy.
-	HTTP *http.Client
-
-	// Bearer is sent as "Authorization: Bearer ..." unless it is zero.
-	Bearer runbook.Secret
-	// Secrets are further header fields whose values must not be shown, such as
-	// X-API-Key or Cookie.
-	Secrets map[string]runbook.Secret
-	// Header are further header fields. Those of the handshake itself cannot be
-	// set.
+	// Header is sent with the handshake. The fields of the handshake itself
+	// cannot be set, Origin has a field of its own, and Authorization belongs in
+	// Auth.
 	Header http.Header
+	// Auth is the credential, as for requests to the same service: the same
+	// value will do. Zero means none.
+	Auth httpprobe.Auth
 	// Origin is the header field that browsers send, and by which servers refuse
-	// foreign pages: "https://app.example.edu". Empty means that none is sent.
+	// foreign pages: "https://app.example.edu". Zero means that none is sent.
 	Origin string
 	// Subprotocols are offered to the server, the preferred one first. If there
 	// are any, the server must choose one.
 	Subprotocols []string
 
-	// Send is a text message to send after the handshake. Empty means that none
+	// Send is a text message to send after the handshake. Zero means that none
 	// is sent.
 	Send string
 	// Want is what the answer to Send, or without Send the first message, must
@@ -52,13 +47,26 @@ type Config struct {
 	// Skip is how many messages to pass over before the one that counts: a
 	// greeting that comes before the answer, for example.
 	Skip int
-	// MaxBytes is how large a message may be. Zero means 65,536.
-	MaxBytes int64
+	// MaxMessage is the most bytes that a message may have. Zero means 65,536.
+	MaxMessage int64
 
-	// Latency is how long the answer may take: from sending until the message
-	// has arrived, without Send from the end of the handshake, and if no message
-	// is waited for, the handshake. The result's Duration is that time.
+	// Latency is the time that the answer may take: from sending until the
+	// message has arrived, without Send from the end of the handshake, and if no
+	// message is waited for, the handshake. The result's Duration is that time.
 	Latency health.Budget
+	// CertificateWarn degrades from this time left on, until the certificate of
+	// a wss address, or one that vouches for it, expires. Zero means 21 days,
+	// negative never.
+	CertificateWarn time.Duration
+	// CertificateFail fails from this time left on. Zero means when expired.
+	CertificateFail time.Duration
+
+	// HTTP makes the connection; set it for a proxy, another certificate
+	// authority, a client certificate or routing. Its Timeout, if any, limits
+	// the handshake. Its redirect policy is not used, and it is not changed. Nil
+	// means a transport of the prober's own: a new connection for every probe,
+	// HTTP/1.1, no proxy, the system's certificate authorities.
+	HTTP *http.Client
 }
 
 // Want is what a message must be: everything that is set must be true. The zero
@@ -74,112 +82,57 @@ type Want struct {
 	JSON bool
 }
 
-const defaultMaxBytes = 64 << 10
+const defaultMaxMessage = 64 << 10
 
-// check returns everything that is wrong with the config.
-func (c *Config) check() error {
-	var errs []error
-	report := func(name string, err error) {
-		if err != nil {
-			errs = append(errs, fmt.Errorf("wsprobe: %s: %w", name, err))
-		}
+// validate adds everything that is wrong with c to p, and returns the URL.
+func (c *Config) validate(p *netcheck.Problems) *url.URL {
+	u := httpcheck.ParseURL(p, c.URL, "wss", "ws", "https", "http")
+	if u != nil && u.Fragment != "" {
+		p.Add("URL must not have a fragment (RFC 6455, section 3)")
 	}
-	report("URL", checkURL(c.URL))
-	report("Latency", c.Latency.Validate())
-	c.checkFields(report)
+	httpcheck.ValidateHeader(p, c.Header, func(name string) string {
+		if ofHandshake(name) {
+			return "it belongs to the handshake"
+		}
+		return ""
+	})
+	httpcheck.Auth(c.Auth).Validate(p, c.Header, ofHandshake)
+	if !httpcheck.IsValue(c.Origin) {
+		p.Add("Origin holds a character that a header cannot carry, such as a line break")
+	}
 	for i, s := range c.Subprotocols {
-		if !isToken(s) || slices.Contains(c.Subprotocols[:i], s) {
-			report("Subprotocols", fmt.Errorf("%q is not a token, or there twice", s))
+		switch {
+		case !httpcheck.IsToken(s):
+			p.Add("Subprotocols[%d]: %q is not a token", i, s)
+		case slices.Contains(c.Subprotocols[:i], s):
+			p.Add("Subprotocols[%d]: %q is there twice", i, s)
 		}
 	}
 	if c.Skip < 0 {
-		report("Skip", fmt.Errorf("%d is negative", c.Skip))
+		p.Add("Skip must not be negative")
 	}
 	if c.Skip > 0 && !c.reads() {
-		report("Skip", errors.New("no message is waited for"))
+		p.Add("Skip needs Send or Want: no message is waited for")
 	}
-	if c.MaxBytes < 0 {
-		report("MaxBytes", fmt.Errorf("%d is negative", c.MaxBytes))
+	if c.MaxMessage < 0 {
+		p.Add("MaxMessage must not be negative")
 	}
-	return errors.Join(errs...)
+	p.In("Latency", c.Latency.Validate())
+	p.In("CertificateWarn", c.certificates().Validate())
+	return u
+}
+
+func (c *Config) certificates() netcheck.Certificates {
+	return netcheck.Certificates{Warn: c.CertificateWarn, Fail: c.CertificateFail}
 }
 
 // reads reports whether a message is waited for.
 func (c *Config) reads() bool { return c.Send != "" || c.Want != nil }
 
-// checkURL does not repeat the URL, whose query may hold a secret.
-func checkURL(s string) error {
-	u, err := url.Parse(s)
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		return fmt.Errorf("cannot be read: %w", e.Err)
-	}
-	switch u.Scheme {
-	case "ws", "wss", "http", "https":
-	default:
-		return fmt.Errorf("the scheme %q is neither wss nor ws", u.Scheme)
-	}
-	var errs []error
-	if u.Hostname() == "" {
-		errs = append(errs, errors.New("there is no host"))
-	}
-	if u.User != nil {
-		errs = append(errs, errors.New("there is a user name; use Bearer or Secrets"))
-	}
-	if u.Fragment != "" {
-		errs = append(errs, errors.New("a WebSocket's address has no fragment (RFC 6455 section 3)"))
-	}
-	return errors.Join(errs...)
-}
-
-// checkFields looks at everything that becomes a header field.
-func (c *Config) checkFields(report func(source string, err error)) {
-	seen := make(map[string]bool)
-	check := func(source, name, value string) {
-		report(source, checkField(name, value))
-		if key := strings.ToLower(name); seen[key] {
-			report(source, fmt.Errorf("%s is set elsewhere too", name))
-		} else {
-			seen[key] = true
-		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(c.Header)) {
-		check("Header", name, strings.Join(c.Header[name], ""))
-	}
-	for _, name := range slices.Sorted(maps.Keys(c.Secrets)) {
-		check("Secrets", name, c.Secrets[name].Reveal())
-	}
-	if !c.Bearer.IsZero() {
-		check("Bearer", "Authorization", c.Bearer.Reveal())
-	}
-	if hasControls(c.Origin) {
-		report("Origin", errors.New("there are control characters"))
-	}
-}
-
-// checkField does not repeat the value, which may be a secret.
-func checkField(name, value string) error {
-	if !isToken(name) {
-		return fmt.Errorf("%q is not a name of a header field", name)
-	}
-	switch lower := strings.ToLower(name); {
-	case lower == "host", lower == "connection", lower == "upgrade", lower == "origin", strings.HasPrefix(lower, "sec-websocket-"):
-		return fmt.Errorf("%s cannot be set", name)
-	}
-	if hasControls(value) {
-		return fmt.Errorf("the value of %s has control characters", name)
-	}
-	return nil
-}
-
-func hasControls(value string) bool {
-	return strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
-}
-
-// isToken reports whether s is a token (RFC 9110 section 5.6.2).
-func isToken(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
-		return r <= ' ' || r > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
-	})
+// ofHandshake reports whether a header field is one of the handshake (RFC 6455,
+// section 4.1).
+func ofHandshake(name string) bool {
+	return slices.Contains([]string{"Host", "Connection", "Upgrade", "Origin"}, name) || strings.HasPrefix(name, "Sec-Websocket-")
 }
 
 // header returns the header fields to send.
@@ -190,35 +143,29 @@ func (c *Config) header() http.Header {
 			h.Add(name, v)
 		}
 	}
-	for name, secret := range c.Secrets {
-		h.Set(name, secret.Reveal())
-	}
-	if !c.Bearer.IsZero() {
-		h.Set("Authorization", "Bearer "+c.Bearer.Reveal())
-	}
+	httpcheck.Auth(c.Auth).Set(h)
 	if c.Origin != "" {
 		h.Set("Origin", c.Origin)
 	}
 	return h
 }
 
-// check returns what is wrong with a message.
-func (w *Want) check(message string) []failure {
-	var wrong []failure
+// check adds what is wrong with a message to r. What it contains is not shown.
+func (w *Want) check(r health.Result, message string) health.Result {
 	add := func(cause health.Cause, format string, args ...any) {
-		wrong = append(wrong, failure{cause, fmt.Sprintf("the message (%d bytes) ", len(message)) + fmt.Sprintf(format, args...)})
+		r = r.Worsen(health.Unhealthy, cause, fmt.Sprintf("the message (%d bytes) ", len(message))+fmt.Sprintf(format, args...))
 	}
 	if w.JSON && !json.Valid([]byte(message)) {
 		add(health.CauseNotJSON, "is not JSON")
 	}
 	if w.Equal != "" && message != w.Equal {
-		add(health.CauseAssertion, "is not %.80q", w.Equal)
+		add(health.CauseAssertion, "is not %s", netcheck.Quote(w.Equal))
 	}
 	if !strings.HasPrefix(message, w.Prefix) {
-		add(health.CauseAssertion, "does not begin with %.80q", w.Prefix)
+		add(health.CauseAssertion, "does not begin with %s", netcheck.Quote(w.Prefix))
 	}
 	if !strings.Contains(message, w.Contains) {
-		add(health.CauseAssertion, "does not contain %.80q", w.Contains)
+		add(health.CauseAssertion, "does not contain %s", netcheck.Quote(w.Contains))
 	}
-	return wrong
+	return r
 }

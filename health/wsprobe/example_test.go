@@ -34,7 +34,7 @@ func Example() {
 		URL:  "ws://app.example.com/ws/progress",
 		HTTP: server.Client(), // reaches the server under that name
 		Send: `{"type":"ping"}`,
-		Want: &wsprobe.Want{Contains: `"pong"`},
+		Want: &wsprobe.Want{Contains: "pong"},
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -45,5 +45,5 @@ func Example() {
 	fmt.Println(result.Message)
 	// Output:
 	// unhealthy assertion
-	// ws://app.example.com/ws/progress: the message (16 bytes) does not contain "\"pong\""
+	// ws://app.example.com/ws/progress: the message (16 bytes) does not contain "pong"
 }

@@ -2,217 +2,219 @@ package wsprobe
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"net/http"
 	"net/http/httptrace"
-	"net/url"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
 
 	"go.acu.edu.au/runbook/health"
+	"go.acu.edu.au/runbook/internal/netcheck"
+	"go.acu.edu.au/runbook/internal/netcheck/httpcheck"
 )
 
 // closeWait is how long the server may take to join in the closing handshake.
 const closeWait = time.Second
 
-// A Prober looks at one WebSocket endpoint. Make one with [New]. It is safe for
-// concurrent use, and needs no closing: it holds no connection between probes.
+// A Prober looks at one WebSocket endpoint. It is safe for concurrent use, and
+// needs no closing: it holds no connection between probes.
 type Prober struct {
-	config  Config
-	client  http.Client // read-only
-	address string      // the URL without its query, for people
+	cfg    Config
+	host   string
+	target string          // for messages: the URL without its query
+	client http.Client     // read-only
+	own    *http.Transport // nil with Config.HTTP
 }
 
 var _ health.Prober = (*Prober)(nil)
 
-// New returns a prober, or everything that is wrong with cfg. It does not
-// connect.
+// New returns a Prober, or everything that is wrong with cfg. It does not
+// connect. No error shows the URL or a secret.
 func New(cfg Config) (*Prober, error) {
-	if err := cfg.check(); err != nil {
+	problems := netcheck.Problems{Package: "wsprobe"}
+	u := cfg.validate(&problems)
+	if err := problems.Err(); err != nil {
 		return nil, err
 	}
-	p := &Prober{address: withoutQuery(cfg.URL)}
-	p.client = http.Client{Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true}}
-	if cfg.HTTP != nil {
+	if cfg.MaxMessage == 0 {
+		cfg.MaxMessage = defaultMaxMessage
+	}
+	if cfg.Want != nil {
+		cfg.Want = new(*cfg.Want)
+	}
+	cfg.Header, cfg.Subprotocols = cfg.Header.Clone(), slices.Clone(cfg.Subprotocols)
+	p := &Prober{cfg: cfg, host: u.Hostname(), target: httpcheck.Place(u)}
+	if cfg.HTTP == nil {
+		p.own = httpcheck.NewTransport()
+		p.own.DisableCompression = true // not offered, as for messages
+		p.client.Transport = p.own
+	} else {
 		p.client = *cfg.HTTP
 	}
 	if p.client.Transport == nil {
 		p.client.Transport = http.DefaultTransport // what nil means in a client
 	}
 	p.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	if cfg.MaxBytes == 0 {
-		cfg.MaxBytes = defaultMaxBytes
-	}
-	if cfg.Want != nil {
-		cfg.Want = new(*cfg.Want)
-	}
-	cfg.Header, cfg.Secrets, cfg.Subprotocols = cfg.Header.Clone(), maps.Clone(cfg.Secrets), slices.Clone(cfg.Subprotocols)
-	p.config = cfg
 	return p, nil
 }
 
-// withoutQuery returns a URL that was checked, for people.
-func withoutQuery(s string) string {
-	u, err := url.Parse(s)
-	if err != nil {
-		return ""
-	}
-	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
-}
+// String returns the URL without its query.
+func (p *Prober) String() string { return p.target }
 
-// Probe implements [health.Prober]. Its measurements are "handshake" (ms), the
-// time to connect and shake hands, and if a message is waited for,
-// "round_trip" (ms), the time until it had arrived.
+// Probe connects once, has the conversation, and closes the connection. It
+// measures dns, connect, tls and first_byte (from the request sent to the first
+// byte of the answer) as far as they apply, handshake (all of them),
+// certificate_expiry for a wss address, and if a message is waited for,
+// round_trip, the time until it had arrived.
+//
+// It ends soon after ctx does. When ctx is cancelled rather than timed out, the
+// result is Unknown.
 func (p *Prober) Probe(ctx context.Context) health.Result {
-	return p.config.Latency.Apply(p.probe(ctx, health.Result{Status: health.Healthy, Time: time.Now()}))
+	a := attempt{p: p, line: netcheck.NewTimeline(p.host)}
+	r := a.probe(ctx)
+	r.Time, r.Duration = a.line.Started(), a.took
+	r = p.cfg.Latency.Apply(r)
+	if r.Message != "" {
+		r.Message = p.target + ": " + r.Message
+	}
+	return httpcheck.Auth(p.cfg.Auth).Redact(r)
 }
 
-func (p *Prober) probe(ctx context.Context, r health.Result) health.Result {
-	l, f := p.connect(ctx)
-	r.Duration = time.Since(r.Time)
-	if f != nil {
-		return p.add(r, *f)
+// An attempt is one probe under way.
+type attempt struct {
+	p    *Prober
+	line *netcheck.Timeline
+	took time.Duration // what the result's Duration will be
+}
+
+func (a *attempt) probe(ctx context.Context) health.Result {
+	l, r := a.connect(ctx)
+	if l.conn == nil {
+		return r
 	}
-	r = measure(r, "handshake", r.Duration)
-	if len(p.config.Subprotocols) > 0 && l.conn.Subprotocol() == "" {
-		r = p.add(r, failure{health.CauseAssertion, "the server chose none of the subprotocols offered"})
+	if len(a.p.cfg.Subprotocols) > 0 && l.conn.Subprotocol() == "" {
+		r = r.Worsen(health.Unhealthy, health.CauseAssertion, "the server chose none of the subprotocols offered")
 	}
-	if p.config.reads() {
-		message, took, f := p.converse(ctx, l)
-		if r.Duration = took; f != nil {
+	if a.p.cfg.reads() {
+		message, f := a.converse(ctx, l)
+		if f != nil {
 			l.drop()
-			return p.add(r, *f)
+			return f.Add(r)
 		}
-		r = p.judge(measure(r, "round_trip", took), message)
+		r = a.judge(netcheck.With(r, netcheck.Milliseconds("round_trip", a.took)), message)
 	}
 	l.close(ctx)
 	return r
 }
 
-// A link is a WebSocket connection and what carries it.
-type link struct {
-	conn    *websocket.Conn
-	carrier io.Closer
-}
-
-// connect shakes hands.
-func (p *Prober) connect(ctx context.Context) (link, *failure) {
-	var connected atomic.Bool
-	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }})
-	transport := &capture{base: p.client.Transport}
-	client := p.client
+// connect shakes hands. The link has no connection if that failed.
+func (a *attempt) connect(ctx context.Context) (link, health.Result) {
+	transport := &capture{base: a.p.client.Transport}
+	client := a.p.client
 	client.Transport = transport
-	conn, answer, err := websocket.Dial(traced, p.config.URL, &websocket.DialOptions{
+	conn, answer, err := websocket.Dial(httptrace.WithClientTrace(ctx, a.line.Trace()), a.p.cfg.URL, &websocket.DialOptions{
 		HTTPClient:   &client,
-		HTTPHeader:   p.config.header(),
-		Subprotocols: p.config.Subprotocols,
+		HTTPHeader:   a.p.cfg.header(),
+		Subprotocols: a.p.cfg.Subprotocols,
 	})
+	a.took = a.line.Elapsed()
 	if err != nil {
-		f := explainHandshake(ctx, answer, err, connected.Load())
-		return link{}, &f
+		if a.p.own != nil {
+			a.p.own.CloseIdleConnections()
+		}
+		return link{}, a.noHandshake(ctx, answer, err)
 	}
 	transport.body.accepted.Store(true)
-	conn.SetReadLimit(p.config.MaxBytes)
-	return link{conn, transport.body}, nil
+	conn.SetReadLimit(a.p.cfg.MaxMessage)
+	r := netcheck.With(health.Result{Status: health.Healthy}, a.line.Measurements()...)
+	r = netcheck.With(r, netcheck.Milliseconds("handshake", a.took))
+	return link{conn, transport.body}, a.judgeCertificate(r, answer)
 }
 
-// converse sends what is to be sent and returns the message that counts. Took
-// is how long it took, also when it failed.
-func (p *Prober) converse(ctx context.Context, l link) (message string, took time.Duration, _ *failure) {
-	start := time.Now()
-	if p.config.Send != "" {
-		if err := l.conn.Write(ctx, websocket.MessageText, []byte(p.config.Send)); err != nil {
-			f := explainMessage(ctx, "the message could not be sent", err, p.config.MaxBytes)
-			return "", time.Since(start), &f
-		}
+// noHandshake is the result when there is no WebSocket. Answer is what the
+// server answered, if it did.
+func (a *attempt) noHandshake(ctx context.Context, answer *http.Response, err error) health.Result {
+	var f netcheck.Finding
+	switch {
+	case answer == nil:
+		f = httpcheck.Explain(ctx, a.line, err)
+	case answer.StatusCode == http.StatusSwitchingProtocols:
+		f = netcheck.Down(health.CauseProtocol, "answered %s, but not as a WebSocket does (RFC 6455, section 4.2.2)", httpcheck.Status(answer.StatusCode))
+	default:
+		f = httpcheck.Refusal(answer, !httpcheck.Auth(a.p.cfg.Auth).IsZero(), "101")
 	}
-	for range p.config.Skip + 1 {
-		_, b, err := l.conn.Read(ctx)
-		if err != nil {
-			f := explainMessage(ctx, "no message came", err, p.config.MaxBytes)
-			return "", time.Since(start), &f
-		}
-		message = string(b)
+	r := netcheck.With(f.Result(), a.line.Measurements()...)
+	if expiry, ok := netcheck.ExpiryOfRefused(err); ok {
+		return netcheck.With(r, expiry.Measurement())
 	}
-	return message, time.Since(start), nil
+	return a.judgeCertificate(r, answer)
 }
 
-// judge adds what is wrong with the message that counts.
-func (p *Prober) judge(r health.Result, message string) health.Result {
-	if p.config.Want != nil {
-		for _, f := range p.config.Want.check(message) {
-			r = p.add(r, f)
-		}
+func (a *attempt) judgeCertificate(r health.Result, answer *http.Response) health.Result {
+	if answer == nil {
 		return r
 	}
-	if message != p.config.Send {
-		r = p.add(r, failure{health.CauseAssertion, fmt.Sprintf("the message (%d bytes) is not an echo of the %d bytes sent", len(message), len(p.config.Send))})
+	if expiry, ok := netcheck.ExpiryOf(answer.TLS); ok {
+		return a.p.cfg.certificates().Apply(r, expiry)
 	}
 	return r
 }
 
-// close ends a connection politely, if the server joins in while there is time.
-func (l link) close(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, closeWait)
-	defer cancel()
-	// Close has limits of its own, of 5 s, that cannot be changed.
-	defer context.AfterFunc(ctx, func() { _ = l.carrier.Close() })()
-	_ = l.conn.Close(websocket.StatusNormalClosure, "")
-}
-
-// drop ends a connection that is of no more use.
-func (l link) drop() { _ = l.conn.CloseNow() }
-
-// capture is the transport of one handshake. It keeps what carries the
-// connection afterwards.
-//
-// It also hides what follows the header of an answer until the handshake has
-// succeeded: [websocket.Dial] reads it if the answer is wrong, for up to 3 s and
-// without regard to the context.
-type capture struct {
-	base http.RoundTripper
-	body *carrier
-}
-
-func (c *capture) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := c.base.RoundTrip(req)
-	if err != nil {
-		return nil, err
+// converse sends what is to be sent and returns the message that counts.
+func (a *attempt) converse(ctx context.Context, l link) (message string, _ *netcheck.Finding) {
+	start := time.Now()
+	defer func() { a.took = time.Since(start) }()
+	if a.p.cfg.Send != "" {
+		a.line.Doing("while sending the message")
+		if err := l.conn.Write(ctx, websocket.MessageText, []byte(a.p.cfg.Send)); err != nil {
+			return "", new(a.explain(ctx, err))
+		}
 	}
-	conn, ok := resp.Body.(io.ReadWriteCloser)
-	if resp.StatusCode != http.StatusSwitchingProtocols || !ok {
-		_ = resp.Body.Close()
-		resp.Body = http.NoBody
-		return resp, nil
+	a.line.Doing("while waiting for the message")
+	for range a.p.cfg.Skip + 1 {
+		_, b, err := l.conn.Read(ctx)
+		if err != nil {
+			return "", new(a.explain(ctx, err))
+		}
+		message = string(b)
 	}
-	c.body = &carrier{ReadWriteCloser: conn}
-	resp.Body = c.body
-	return resp, nil
+	return message, nil
 }
 
-// A carrier is a connection that seems to have ended until it is accepted.
-type carrier struct {
-	io.ReadWriteCloser
-
-	accepted atomic.Bool
-}
-
-func (c *carrier) Read(p []byte) (int, error) {
-	if !c.accepted.Load() {
-		return 0, io.EOF
+// explain finds out why a message was not sent or did not come.
+func (a *attempt) explain(ctx context.Context, err error) netcheck.Finding {
+	if closed, ok := errors.AsType[websocket.CloseError](err); ok {
+		text := fmt.Sprintf("the server closed the connection with code %d", closed.Code)
+		if closed.Code == websocket.StatusNoStatusRcvd {
+			text = "the server closed the connection without a code"
+		}
+		if closed.Reason != "" {
+			text += ", reason " + netcheck.Quote(closed.Reason)
+		}
+		return netcheck.Down(health.CauseConnection, "%s, before the message came", text)
 	}
-	return c.ReadWriteCloser.Read(p)
+	if errors.Is(err, websocket.ErrMessageTooBig) {
+		return netcheck.Down(health.CauseTooLarge, "the message has more than %d bytes", a.p.cfg.MaxMessage)
+	}
+	f := a.line.Explain(ctx, err)
+	if f.Cause == health.CauseFailed {
+		return netcheck.Down(health.CauseProtocol, "what came is not a WebSocket message (RFC 6455, section 5.2)")
+	}
+	return f
 }
 
-func measure(r health.Result, name string, took time.Duration) health.Result {
-	return health.Limit{}.Apply(r, health.Measurement{Name: name, Value: float64(took.Microseconds()) / 1000, Unit: health.Milliseconds})
-}
-
-func (p *Prober) add(r health.Result, f failure) health.Result {
-	return r.Worsen(health.Unhealthy, f.cause, p.address+": "+f.text)
+// judge adds what is wrong with the message that counts.
+func (a *attempt) judge(r health.Result, message string) health.Result {
+	cfg := &a.p.cfg
+	switch {
+	case cfg.Want != nil:
+		return cfg.Want.check(r, message)
+	case message != cfg.Send:
+		return r.Worsen(health.Unhealthy, health.CauseAssertion,
+			fmt.Sprintf("the message (%d bytes) is not an echo of the %d bytes sent", len(message), len(cfg.Send)))
+	}
+	return r
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"runtime"
 	"strings"
 	"syscall"
@@ -22,6 +23,7 @@ import (
 	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/health"
 	"go.acu.edu.au/runbook/health/healthtest"
+	"go.acu.edu.au/runbook/health/httpprobe"
 	"go.acu.edu.au/runbook/health/wsprobe"
 )
 
@@ -34,7 +36,7 @@ func prober(t testing.TB, cfg wsprobe.Config) *wsprobe.Prober {
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	secret := wsprobe.Config{Bearer: runbook.NewSecret(canary), Secrets: map[string]runbook.Secret{"X-Api-Key": runbook.NewSecret(canary)}, Send: canary}
+	secret := wsprobe.Config{Auth: httpprobe.Auth{Bearer: runbook.NewSecret(canary)}, Send: canary}
 	with := func(url string) wsprobe.Config {
 		cfg := secret
 		cfg.URL = url + "/ws?token=" + canary
@@ -51,6 +53,8 @@ func TestConformance(t *testing.T) {
 		Secrets: []string{canary},
 	})
 }
+
+var duration = regexp.MustCompile(`\b\d+ms\b`)
 
 func TestProbe_messages(t *testing.T) {
 	t.Parallel()
@@ -72,18 +76,18 @@ func TestProbe_messages(t *testing.T) {
 		"without":              {talk: say("{}"), cfg: wsprobe.Config{Want: &wsprobe.Want{Contains: "pong"}}, cause: health.CauseAssertion, message: `the message (2 bytes) does not contain "pong"`},
 		"not JSON":             {talk: say("<html>"), cfg: wsprobe.Config{Want: &wsprobe.Want{JSON: true}}, cause: health.CauseNotJSON, message: "the message (6 bytes) is not JSON"},
 		"skip":                 {talk: say("welcome", "news", "pong"), cfg: wsprobe.Config{Send: "ping", Skip: 2, Want: &wsprobe.Want{Equal: "pong"}}},
-		"largest":              {talk: say("1234567890"), cfg: wsprobe.Config{Want: &wsprobe.Want{}, MaxBytes: 10}},
-		"too large":            {talk: say("12345678901"), cfg: wsprobe.Config{Want: &wsprobe.Want{}, MaxBytes: 10}, cause: health.CauseTooLarge, message: "the message is larger than 10 bytes"},
-		"too large by default": {talk: say(strings.Repeat("x", 65537)), cfg: wsprobe.Config{Want: &wsprobe.Want{}}, cause: health.CauseTooLarge, message: "the message is larger than 65536 bytes"},
+		"largest":              {talk: say("1234567890"), cfg: wsprobe.Config{Want: &wsprobe.Want{}, MaxMessage: 10}},
+		"too large":            {talk: say("12345678901"), cfg: wsprobe.Config{Want: &wsprobe.Want{}, MaxMessage: 10}, cause: health.CauseTooLarge, message: "the message has more than 10 bytes"},
+		"too large by default": {talk: say(strings.Repeat("x", 65537)), cfg: wsprobe.Config{Want: &wsprobe.Want{}}, cause: health.CauseTooLarge, message: "the message has more than 65536 bytes"},
 		"closed": {talk: func(_ context.Context, c *websocket.Conn) {
 			_ = c.Close(websocket.StatusPolicyViolation, "no\x1b[2J tenant")
-		}, cfg: wsprobe.Config{Want: &wsprobe.Want{}}, cause: health.CauseConnection, message: `no message came: the server closed the connection with code 1008, reason "no\x1b[2J tenant"`},
+		}, cfg: wsprobe.Config{Want: &wsprobe.Want{}}, cause: health.CauseConnection, message: `the server closed the connection with code 1008, reason "no[2J tenant", before the message came`},
 		"closed with a private code": {talk: func(_ context.Context, c *websocket.Conn) { _ = c.Close(4401, "") },
-			cfg: wsprobe.Config{Want: &wsprobe.Want{}}, cause: health.CauseConnection, message: "no message came: the server closed the connection with code 4401"},
+			cfg: wsprobe.Config{Want: &wsprobe.Want{}}, cause: health.CauseConnection, message: "the server closed the connection with code 4401, before the message came"},
 		"closed without a code": {talk: func(_ context.Context, c *websocket.Conn) { _ = c.Close(websocket.StatusNoStatusRcvd, "") },
-			cfg: wsprobe.Config{Want: &wsprobe.Want{}}, cause: health.CauseConnection, message: "no message came: the server closed the connection without a code"},
-		"broken off":     {talk: func(_ context.Context, c *websocket.Conn) { _ = c.CloseNow() }, cfg: wsprobe.Config{Want: &wsprobe.Want{}}, cause: health.CauseConnection, message: "no message came: the connection broke"},
-		"silent":         {talk: say(), cfg: wsprobe.Config{Want: &wsprobe.Want{}}, cause: health.CauseTimeout, message: "no message came within the time allowed"},
+			cfg: wsprobe.Config{Want: &wsprobe.Want{}}, cause: health.CauseConnection, message: "the server closed the connection without a code, before the message came"},
+		"broken off":     {talk: func(_ context.Context, c *websocket.Conn) { _ = c.CloseNow() }, cfg: wsprobe.Config{Want: &wsprobe.Want{}}, cause: health.CauseConnection, message: "the connection broke while waiting for the message"},
+		"silent":         {talk: say(), cfg: wsprobe.Config{Want: &wsprobe.Want{}}, cause: health.CauseTimeout, message: "timed out after DURATION while waiting for the message"},
 		"subprotocol":    {talk: func(ctx context.Context, c *websocket.Conn) { say(c.Subprotocol())(ctx, c) }, cfg: wsprobe.Config{Subprotocols: []string{"v3", "v2"}, Want: &wsprobe.Want{Equal: "v2"}}},
 		"no subprotocol": {talk: say(), cfg: wsprobe.Config{Subprotocols: []string{"v9"}}, cause: health.CauseAssertion, message: "the server chose none of the subprotocols offered"},
 	} {
@@ -108,7 +112,7 @@ func TestProbe_messages(t *testing.T) {
 			}
 			assert.Equal(t, health.Unhealthy, r.Status)
 			assert.Equal(t, tc.cause, r.Cause)
-			assert.Equal(t, "ws"+strings.TrimPrefix(s.URL, "http")+"/ws: "+tc.message, r.Message)
+			assert.Equal(t, "ws"+strings.TrimPrefix(s.URL, "http")+"/ws: "+tc.message, duration.ReplaceAllString(r.Message, "DURATION"))
 		})
 	}
 }
@@ -116,17 +120,18 @@ func TestProbe_messages(t *testing.T) {
 func TestProbe_handshake(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[int]struct {
+		status  health.Status
 		cause   health.Cause
 		message string
 	}{
-		200: {health.CauseStatus, "status 200 OK, not with 101"},
-		302: {health.CauseStatus, "status 302 Found, not with 101 (redirects are not followed)"},
-		401: {health.CauseUnauthorized, "status 401 Unauthorized, not with 101"},
-		403: {health.CauseUnauthorized, "status 403 Forbidden, not with 101"},
-		404: {health.CauseStatus, "status 404 Not Found, not with 101"},
-		426: {health.CauseStatus, "status 426 Upgrade Required, not with 101"},
-		429: {health.CauseThrottled, "status 429 Too Many Requests, not with 101"},
-		503: {health.CauseStatus, "status 503 Service Unavailable, not with 101"},
+		200: {health.Unhealthy, health.CauseStatus, "200 (OK), want 101"},
+		302: {health.Unhealthy, health.CauseStatus, "302 (Found), a redirect to URL/elsewhere that is not followed, want 101"},
+		401: {health.Unhealthy, health.CauseUnauthorized, "401 (Unauthorized) to a request without a credential, want 101"},
+		403: {health.Unhealthy, health.CauseUnauthorized, "403 (Forbidden) to a request without a credential, want 101"},
+		404: {health.Unhealthy, health.CauseStatus, "404 (Not Found), want 101"},
+		426: {health.Unhealthy, health.CauseStatus, "426 (Upgrade Required), want 101"},
+		429: {health.Degraded, health.CauseThrottled, "429 (Too Many Requests): a rate limit"},
+		503: {health.Unhealthy, health.CauseStatus, "503 (Service Unavailable), want 101"},
 	} {
 		t.Run(fmt.Sprint(code), func(t *testing.T) {
 			t.Parallel()
@@ -137,9 +142,9 @@ func TestProbe_handshake(t *testing.T) {
 				w.WriteHeader(code)
 			})
 			r := prober(t, wsprobe.Config{URL: s.URL}).Probe(t.Context())
-			assert.Equal(t, health.Unhealthy, r.Status)
+			assert.Equal(t, want.status, r.Status)
 			assert.Equal(t, want.cause, r.Cause)
-			assert.Equal(t, s.URL+": the server answered the handshake with "+want.message, r.Message)
+			assert.Equal(t, s.URL+": answered "+strings.ReplaceAll(want.message, "URL", s.URL), r.Message)
 			assert.Equal(t, 1, requests, "one attempt")
 		})
 	}
@@ -152,15 +157,15 @@ func TestProbe_handshake(t *testing.T) {
 		"another protocol":           {"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n", true, health.CauseProtocol, "not as a WebSocket does"},
 		"wrong key":                  {strings.ReplaceAll(accepted, "KEY", "x"), true, health.CauseProtocol, "not as a WebSocket does"},
 		"subprotocol nobody offered": {strings.Replace(accepted, "\r\n\r\n", "\r\nSec-WebSocket-Protocol: "+canary+"\r\n\r\n", 1), true, health.CauseProtocol, "not as a WebSocket does"},
-		"no HTTP":                    {"SSH-2.0-" + canary + "\r\n", true, health.CauseProtocol, "the answer to the handshake is not HTTP"},
-		"broken off":                 {"", false, health.CauseConnection, "the connection broke during the handshake"},
-		"hangs":                      {"", true, health.CauseTimeout, "no answer to the handshake within the time allowed"},
-		"hangs half way":             {"HTTP/1.1 101 Switch", true, health.CauseTimeout, "no answer to the handshake within the time allowed"},
-		"bad frame":                  {accepted + "\x83\x00", true, health.CauseProtocol, "no message came: the server breaks the WebSocket protocol"},
-		"reserved bits":              {accepted + "\xf1\x00", true, health.CauseProtocol, "no message came: the server breaks the WebSocket protocol"},
-		"half a frame":               {accepted + "\x81\x05he", false, health.CauseConnection, "no message came: the connection broke"},
-		"half, hangs":                {accepted + "\x81\x05he", true, health.CauseTimeout, "no message came within the time allowed"},
-		"endless":                    {accepted + "\x81\x7f\x00\x00\x00\xff\x00\x00\x00\x00" + strings.Repeat("x", 1<<20), true, health.CauseTooLarge, "the message is larger than 65536 bytes"},
+		"no HTTP":                    {"SSH-2.0-" + canary + "\r\n", true, health.CauseProtocol, "the answer is not valid HTTP"},
+		"broken off":                 {"", false, health.CauseConnection, "the connection broke while waiting for the answer"},
+		"hangs":                      {"", true, health.CauseTimeout, "while waiting for the answer"},
+		"hangs half way":             {"HTTP/1.1 101 Switch", true, health.CauseTimeout, "while reading the header of the answer"},
+		"bad frame":                  {accepted + "\x83\x00", true, health.CauseProtocol, "what came is not a WebSocket message"},
+		"reserved bits":              {accepted + "\xf1\x00", true, health.CauseProtocol, "what came is not a WebSocket message"},
+		"half a frame":               {accepted + "\x81\x05he", false, health.CauseConnection, "the connection broke while waiting for the message"},
+		"half, hangs":                {accepted + "\x81\x05he", true, health.CauseTimeout, "while waiting for the message"},
+		"endless":                    {accepted + "\x81\x7f\x00\x00\x00\xff\x00\x00\x00\x00" + strings.Repeat("x", 1<<20), true, health.CauseTooLarge, "the message has more than 65536 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -218,12 +223,21 @@ func TestProbe_tls(t *testing.T) {
 	url := "wss" + strings.TrimPrefix(s.URL, "https")
 	r := prober(t, wsprobe.Config{URL: url, HTTP: s.Client(), Send: "x"}).Probe(t.Context())
 	assert.Equal(t, health.Healthy, r.Status, r.Message)
+	left, ok := r.Measurement("certificate_expiry")
+	assert.True(t, ok)
+	days := 24 * time.Hour
+	r = prober(t, wsprobe.Config{URL: url, HTTP: s.Client(), CertificateWarn: time.Duration(left.Value+1) * days}).Probe(t.Context())
+	assert.Equal(t, health.Degraded, r.Status)
+	assert.Equal(t, health.CauseCertificate, r.Cause)
+	assert.Contains(t, r.Message, "the certificate of example.com, ")
 	r = prober(t, wsprobe.Config{URL: url}).Probe(t.Context())
 	assert.Equal(t, health.CauseTLS, r.Cause, r.Message)
-	assert.Contains(t, r.Message, "certificate signed by unknown authority")
+	assert.Contains(t, r.Message, "is signed by an unknown authority")
+	refused, _ := r.Measurement("certificate_expiry")
+	assert.InDelta(t, left.Value, refused.Value, 0.1)
 	r = prober(t, wsprobe.Config{URL: "wss" + strings.TrimPrefix(serve(t, echo).URL, "http")}).Probe(t.Context())
 	assert.Equal(t, health.CauseTLS, r.Cause, r.Message)
-	assert.Contains(t, r.Message, "the server does not speak TLS")
+	assert.Contains(t, r.Message, "TLS: the server speaks plain HTTP on this port")
 }
 
 func TestProbe_header(t *testing.T) {
@@ -234,15 +248,14 @@ func TestProbe_header(t *testing.T) {
 	})
 	cfg := wsprobe.Config{
 		URL:          s.URL,
-		Bearer:       runbook.NewSecret(canary),
-		Secrets:      map[string]runbook.Secret{"x-api-key": runbook.NewSecret("key")},
+		Auth:         httpprobe.Auth{Header: "x-api-key", Value: runbook.NewSecret("key")},
 		Header:       http.Header{"X-Tenant": {"a", "b"}},
 		Origin:       "https://app.example.edu",
 		Subprotocols: []string{"v2", "v1"},
 	}
 	p := prober(t, cfg)
 	cfg.Header.Set("X-Tenant", "changed later")
-	delete(cfg.Secrets, "x-api-key")
+	cfg.Subprotocols[0] = "changed later"
 	p.Probe(t.Context())
 	got := <-headers
 	for _, own := range []string{"Sec-Websocket-Key", "Connection", "Upgrade", "Sec-Websocket-Version"} {
@@ -251,12 +264,25 @@ func TestProbe_header(t *testing.T) {
 	}
 	got.Del("User-Agent")
 	assert.Empty(t, cmp.Diff(http.Header{
-		"Authorization":          {"Bearer " + canary},
 		"X-Api-Key":              {"key"},
 		"X-Tenant":               {"a", "b"},
 		"Origin":                 {"https://app.example.edu"},
 		"Sec-Websocket-Protocol": {"v2,v1"},
 	}, got))
+}
+
+// TestProbe_showsNoSecret lets a server send back the token that it was given,
+// whole and at the end of what a message shows.
+func TestProbe_showsNoSecret(t *testing.T) {
+	t.Parallel()
+	token := strings.Repeat(canary, 3)
+	for _, reason := range []string{"unknown token " + token, strings.Repeat("x", 70) + " " + token} {
+		s := serve(t, func(_ context.Context, c *websocket.Conn) { _ = c.Close(websocket.StatusPolicyViolation, reason) })
+		r := prober(t, wsprobe.Config{URL: s.URL, Auth: httpprobe.Auth{Bearer: runbook.NewSecret(token)}, Want: &wsprobe.Want{}}).Probe(t.Context())
+		assert.Equal(t, health.CauseConnection, r.Cause)
+		assert.Contains(t, r.Message, "[redacted]")
+		assert.NotContains(t, r.Message, canary)
+	}
 }
 
 func TestProbe_closesPolitely(t *testing.T) {
@@ -273,16 +299,25 @@ func TestProbe_closesPolitely(t *testing.T) {
 func TestProbe_leavesNoGoroutine(t *testing.T) { //nolint:paralleltest // counts goroutines
 	s := serve(t, echo)
 	refuses := serveHTTP(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) })
+	silent, hangs := serve(t, say()), raw(t, "", true)
 	probers := []*wsprobe.Prober{
 		prober(t, wsprobe.Config{URL: s.URL, Send: "x"}),
 		prober(t, wsprobe.Config{URL: s.URL}),
-		prober(t, wsprobe.Config{URL: s.URL, Send: strings.Repeat("x", 100), MaxBytes: 10}),
+		prober(t, wsprobe.Config{URL: s.URL, Send: strings.Repeat("x", 100), MaxMessage: 10}),
 		prober(t, wsprobe.Config{URL: refuses.URL}),
+		prober(t, wsprobe.Config{URL: silent.URL, Want: &wsprobe.Want{}}),
+		prober(t, wsprobe.Config{URL: hangs, Want: &wsprobe.Want{}}),
 	}
 	before := runtime.NumGoroutine()
 	for range 20 {
 		for _, p := range probers {
-			p.Probe(t.Context())
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+			p.Probe(ctx)
+			cancel()
+			ctx, cancel = context.WithCancel(t.Context())
+			time.AfterFunc(time.Millisecond, cancel)
+			p.Probe(ctx)
+			cancel()
 		}
 	}
 	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
@@ -293,43 +328,8 @@ func TestProbe_leavesNoGoroutine(t *testing.T) { //nolint:paralleltest // counts
 	}
 }
 
-func TestNew_reportsEverything(t *testing.T) {
-	t.Parallel()
-	_, err := wsprobe.New(wsprobe.Config{
-		URL:          "ftp://user:" + canary + "@/x#y",
-		Bearer:       runbook.NewSecret(canary + "\n"),
-		Secrets:      map[string]runbook.Secret{"Authorization": runbook.NewSecret("x"), "a b": runbook.NewSecret("x")},
-		Header:       http.Header{"Upgrade": {"h2c"}, "Sec-WebSocket-Key": {"x"}, "Host": {"x"}},
-		Origin:       "x\r\ny",
-		Subprotocols: []string{"a", "a", "b,c"},
-		Skip:         -1,
-		MaxBytes:     -1,
-		Latency:      health.Budget{Fail: -1},
-	})
-	require.Error(t, err)
-	for _, part := range []string{
-		`URL: the scheme "ftp"`, "Bearer: the value of Authorization has control characters", "Bearer: Authorization is set elsewhere too",
-		`Secrets: "a b" is not a name`, "Header: Upgrade cannot be set", "Header: Sec-WebSocket-Key cannot be set", "Header: Host cannot be set",
-		"Origin: there are control characters", `Subprotocols: "a" is not a token, or there twice`, `Subprotocols: "b,c"`,
-		"Skip: -1", "MaxBytes: -1", "Latency: a latency budget",
-	} {
-		assert.ErrorContains(t, err, part)
-	}
-	assert.NotContains(t, err.Error(), canary)
-	for url, part := range map[string]string{
-		"ws://user:" + canary + "@/x#y": "there is no host\nthere is a user name; use Bearer or Secrets\na WebSocket's address has no fragment",
-		"ws://app.test:" + canary + "/": "URL: cannot be read",
-		"ws://app.test/%zz?t=" + canary: "URL: cannot be read: invalid URL escape",
-		"":                              `the scheme "" is neither`,
-	} {
-		_, err = wsprobe.New(wsprobe.Config{URL: url, Skip: 1})
-		assert.ErrorContains(t, err, part)
-		assert.ErrorContains(t, err, "Skip: no message is waited for")
-	}
-}
-
 // BenchmarkProbe is one probe of a server in this process: connect, shake
-// hands, echo, close. Target: under 1 ms. Measured: 154 µs, 41 kB, 362
+// hands, echo, close. Target: under 1 ms. Measured: 171 µs, 43 kB, 385
 // allocations, the server's included (2 cores of a Xeon).
 func BenchmarkProbe(b *testing.B) {
 	p := prober(b, wsprobe.Config{URL: serve(b, echo).URL, Send: "ping"})

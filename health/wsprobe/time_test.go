@@ -87,6 +87,9 @@ func TestProbe_latency(t *testing.T) {
 		assert.Equal(t, health.CauseSlow, r.Cause)
 		assert.Equal(t, 700*time.Millisecond, r.Duration)
 		assert.Empty(t, cmp.Diff([]health.Measurement{
+			{Name: "dns", Unit: health.Milliseconds},
+			{Name: "connect", Unit: health.Milliseconds},
+			{Name: "first_byte", Unit: health.Milliseconds},
 			{Name: "handshake", Value: 0, Unit: health.Milliseconds},
 			{Name: "round_trip", Value: 700, Unit: health.Milliseconds},
 		}, r.Measurements))
@@ -103,9 +106,9 @@ func TestProbe_endsWithItsContext(t *testing.T) {
 		talk    func(net.Conn)
 		message string
 	}{
-		"handshake": {"", read, "no answer to the handshake within the time allowed"},
-		"sending":   {accepted, func(net.Conn) {}, "the message could not be sent within the time allowed"},
-		"waiting":   {accepted, read, "no message came within the time allowed"},
+		"handshake": {"", read, "while waiting for the answer"},
+		"sending":   {accepted, func(net.Conn) {}, "while sending the message"},
+		"waiting":   {accepted, read, "while waiting for the message"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -117,14 +120,15 @@ func TestProbe_endsWithItsContext(t *testing.T) {
 				r := p.Probe(ctx)
 				assert.Equal(t, 10*time.Second, time.Since(start))
 				assert.Equal(t, health.CauseTimeout, r.Cause)
-				assert.Equal(t, "ws://app.test/: "+tc.message, r.Message)
+				assert.Equal(t, "ws://app.test/: timed out after 10s "+tc.message, r.Message)
 
 				ctx, cancel = context.WithCancel(t.Context())
 				time.AfterFunc(time.Second, cancel)
 				r = p.Probe(ctx)
 				assert.Equal(t, 11*time.Second, time.Since(start))
-				assert.Equal(t, health.CauseFailed, r.Cause)
-				assert.Equal(t, "ws://app.test/: the probe was cancelled", r.Message)
+				assert.Equal(t, health.Unknown, r.Status)
+				assert.Equal(t, health.CauseNotAsked, r.Cause)
+				assert.Equal(t, "ws://app.test/: the probe was cancelled "+tc.message, r.Message)
 			})
 		})
 	}

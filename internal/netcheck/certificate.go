@@ -22,10 +22,10 @@ type Certificates struct {
 	Fail time.Duration
 }
 
-// Validate returns what is wrong, or nil.
+// Validate returns what is wrong with CertificateWarn, or nil.
 func (c Certificates) Validate() error {
 	if c.Warn > 0 && c.Fail > 0 && c.Warn <= c.Fail {
-		return fmt.Errorf("CertificateWarn (%v) must be more than CertificateFail (%v)", c.Warn, c.Fail)
+		return fmt.Errorf("%v must be more than CertificateFail (%v)", c.Warn, c.Fail)
 	}
 	return nil
 }
@@ -92,8 +92,7 @@ func (c Certificates) Apply(r health.Result, e Expiry) health.Result {
 	if warn == 0 {
 		warn = defaultWarn
 	}
-	m := e.Measurement()
-	r.Measurements = append(r.Measurements[:len(r.Measurements):len(r.Measurements)], m)
+	r = With(r, e.Measurement())
 	whose := "the certificate of " + names(e.Certificate)
 	if e.Issuer {
 		whose = "the authority certificate " + Quote(e.Certificate.Subject.String())

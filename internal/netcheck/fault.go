@@ -25,13 +25,43 @@ type Finding struct {
 	Message string
 }
 
+// Result returns the finding as a result.
+func (f Finding) Result() health.Result {
+	return health.Result{Status: f.Status, Cause: f.Cause, Message: f.Message}
+}
+
+// Add returns r with the finding.
+func (f Finding) Add(r health.Result) health.Result { return r.Worsen(f.Status, f.Cause, f.Message) }
+
+// Down returns the finding that what was probed is not well.
+func Down(cause health.Cause, format string, args ...any) Finding {
+	return Finding{health.Unhealthy, cause, fmt.Sprintf(format, args...)}
+}
+
+// Ended returns what it means for a probe that took so long that ctx has ended,
+// if it has. Where says what the probe was doing. A probe that was cancelled has
+// learnt nothing about the other side.
+func Ended(ctx context.Context, took time.Duration, where string) (Finding, bool) {
+	switch end := ctx.Err(); {
+	case end == nil:
+		return Finding{}, false
+	case errors.Is(end, context.Canceled):
+		return Finding{health.Unknown, health.CauseNotAsked, "the probe was cancelled " + where}, true
+	}
+	return timedOut(took, where), true
+}
+
+func timedOut(took time.Duration, where string) Finding {
+	return Down(health.CauseTimeout, "timed out after %v %s", Round(took), where)
+}
+
 // Explain says what an error of resolving, connecting, securing, writing or
 // reading means, in the words of an operator. It decides between the end of
 // ctx and a fault of the other side, and shows no text of the other side but
 // names in certificates.
 func (t *Timeline) Explain(ctx context.Context, err error) Finding {
 	t.mu.Lock()
-	phase, host, address := t.phase, t.host, t.address
+	phase, host, address, doing := t.phase, t.host, t.address, t.doing
 	t.mu.Unlock()
 	if e, ok := errors.AsType[*net.OpError](err); ok && e.Addr != nil && phase <= Connecting {
 		address = e.Addr.String() // of several tried, the one whose error counts
@@ -39,35 +69,29 @@ func (t *Timeline) Explain(ctx context.Context, err error) Finding {
 	if address == "" {
 		address = host
 	}
-	where := where(phase, host, address)
-	cause := causeOf(err, phase)
-	if end := ctx.Err(); end != nil && !definite(err) {
-		if errors.Is(end, context.Canceled) {
-			return Finding{health.Unknown, health.CauseNotAsked, "the probe was cancelled " + where}
-		}
-		cause = health.CauseTimeout
-	}
-	down := func(format string, args ...any) Finding {
-		return Finding{health.Unhealthy, cause, fmt.Sprintf(format, args...)}
+	where := where(phase, host, address, doing)
+	if f, ok := Ended(ctx, t.Elapsed(), where); ok && !definite(err) {
+		return f
 	}
 	if word, ok := localFault(err); ok {
 		return Finding{health.Unknown, health.CauseNotAsked, "the probe could not be made: this machine has " + word}
 	}
+	cause := causeOf(err, phase)
 	switch cause {
 	case health.CauseTimeout:
-		return down("timed out after %v %s", Round(t.Elapsed()), where)
+		return timedOut(t.Elapsed(), where)
 	case health.CauseDNS:
-		return down("%s", explainDNS(err, host))
+		return Down(cause, "%s", explainDNS(err, host))
 	case health.CauseRefused:
-		return down("%s refused the connection", address)
+		return Down(cause, "%s refused the connection", address)
 	case health.CauseUnreachable:
-		return down("%s is unreachable: no route to it", address)
+		return Down(cause, "%s is unreachable: no route to it", address)
 	case health.CauseTLS:
-		return down("%s", ExplainTLS(err, host))
+		return Down(cause, "%s", ExplainTLS(err, host))
 	case health.CauseConnection:
-		return down("the connection broke %s", where)
+		return Down(cause, "the connection broke %s", where)
 	}
-	return down("failed %s: %s", where, Clean(err.Error()))
+	return Down(cause, "failed %s: %s", where, Clean(err.Error()))
 }
 
 // definite reports whether err is an answer of the network or the other side,
@@ -104,7 +128,7 @@ func alertOf(err error) (string, bool) {
 }
 
 // where says what the probe was doing.
-func where(phase Phase, host, address string) string {
+func where(phase Phase, host, address, doing string) string {
 	switch phase {
 	case Starting:
 		return "before connecting"
@@ -120,6 +144,8 @@ func where(phase Phase, host, address string) string {
 		return "while waiting for the answer"
 	case Head:
 		return "while reading the header of the answer"
+	case own:
+		return doing
 	}
 	return "while reading the body of the answer"
 }

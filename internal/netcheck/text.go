@@ -12,7 +12,10 @@ const MaxText = 100
 // Clean makes a text that someone else wrote fit for one line of a message: no
 // control characters or other invisible ones, runs of white space as one space,
 // and at most MaxText characters.
-func Clean(text string) string {
+func Clean(text string) string { return Shorten(text, MaxText) }
+
+// Shorten is Clean for another number of characters.
+func Shorten(text string, most int) string {
 	var b strings.Builder
 	count, space := 0, false
 	for _, r := range text {
@@ -26,7 +29,7 @@ func Clean(text string) string {
 		if space {
 			count++
 		}
-		if count >= MaxText {
+		if count >= most {
 			b.WriteString("…")
 			break
 		}

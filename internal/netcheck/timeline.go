@@ -2,7 +2,6 @@ package netcheck
 
 import (
 	"crypto/tls"
-	"math"
 	"net"
 	"net/http/httptrace"
 	"sync"
@@ -24,6 +23,7 @@ const (
 	Waiting                 // until the first byte of the answer
 	Head                    // until the end of the answer's header
 	Body                    // until the end of the answer
+	own                     // what a prober does besides: see [Timeline.Doing]
 )
 
 // A Timeline records when one probe went through which phase. It follows a
@@ -38,8 +38,9 @@ type Timeline struct {
 	phase   Phase
 	since   time.Time // when phase began
 	address string    // the address tried last
-	spent   [Body + 1]time.Duration
-	passed  [Body + 1]bool
+	doing   string    // for messages: what is done in the phase own
+	spent   [own + 1]time.Duration
+	passed  [own + 1]bool
 }
 
 // NewTimeline starts a timeline of a connection to host.
@@ -60,6 +61,15 @@ func (t *Timeline) Enter(p Phase) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.enter(p)
+}
+
+// Doing ends the present phase, and begins something of the prober's own that is
+// not measured. Where says what it is, for messages: "during PING".
+func (t *Timeline) Doing(where string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.enter(own)
+	t.doing = where
 }
 
 func (t *Timeline) enter(p Phase) {
@@ -125,11 +135,6 @@ func (t *Timeline) Measurements() []health.Measurement {
 	return ms
 }
 
-// Milliseconds returns a time as a measurement, to the microsecond.
-func Milliseconds(name string, d time.Duration) health.Measurement {
-	return health.Measurement{Name: name, Value: float64(d.Round(time.Microsecond)) / 1e6, Unit: health.Milliseconds}
-}
-
 // Trace returns hooks that feed the timeline. They come from net and
 // net/http, and are also called for connections that lost a race, so that a
 // hook counts only in the phase to which it belongs.
@@ -176,6 +181,3 @@ func (t *Timeline) Trace() *httptrace.ClientTrace {
 		},
 	}
 }
-
-// Days returns a time span in days, to a thousandth.
-func Days(d time.Duration) float64 { return math.Round(d.Hours()/24*1000) / 1000 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -162,7 +161,7 @@ func busy(ctx context.Context, fn func() error) error {
 			return err
 		case <-ctx.Done():
 			pause.Stop()
-			return errors.Join(ctx.Err(), err)
+			return fmt.Errorf("%w, and %w", ctx.Err(), err)
 		}
 		err = fn()
 	}
