@@ -197,7 +197,7 @@ func BenchmarkResult(b *testing.B) {
 					result.Time = result.Time.Add(time.Millisecond)
 					m.Take(b.Context(), name, result)
 					if taken++; taken%flushed == 0 {
-						m.Flush(b.Context())
+						_ = m.Flush(b.Context())
 					}
 				}
 				if c.name == "same-history-fails" {

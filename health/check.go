@@ -6,12 +6,16 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Defaults of a [Check].
 const (
 	DefaultInterval = 30 * time.Second // of Check.Interval
 	DefaultTimeout  = 10 * time.Second // of Check.Timeout
+
+	minInterval = 10 * time.Millisecond // less is a mistake, such as 30 for 30 * time.Second
+	maxInterval = 366 * 24 * time.Hour
 )
 
 // Group says which questions a check helps to answer, in the words of
@@ -51,7 +55,7 @@ type Check struct {
 	// Prober looks at the thing. Required.
 	Prober Prober
 	// Interval is the time from one probe to the next. Zero means
-	// [DefaultInterval]. A probe that takes longer than the interval makes the
+	// [DefaultInterval]; less than 10 ms is refused. A probe that takes longer than the interval makes the
 	// next one wait for the interval after.
 	Interval time.Duration
 	// Timeout is the longest that a probe may take. Zero means [DefaultTimeout],
@@ -76,7 +80,8 @@ type Check struct {
 	// Latency is the time that an answer may take.
 	Latency Budget
 	// Maintenance are the times in which the check is down on purpose. It is
-	// still probed, and its state is Maintenance whatever is found.
+	// still probed, and its state is Maintenance whatever is found. That holds
+	// for this check alone: what depends on it needs windows of its own.
 	Maintenance []Window
 	// Labels are the host's own words about the check, such as
 	// {"environment": "production"}. The map must not be changed afterwards.
@@ -89,7 +94,7 @@ func (c Check) withDefaults() Check {
 		c.Interval = DefaultInterval
 	}
 	if c.Timeout == 0 {
-		c.Timeout = min(DefaultTimeout, max(c.Interval, 0))
+		c.Timeout = min(DefaultTimeout, c.Interval)
 	}
 	if c.Groups == 0 {
 		c.Groups = Readiness
@@ -110,17 +115,19 @@ func (c Check) validate() error {
 	switch {
 	case c.Name == "":
 		fail("a name is required")
+	case !utf8.ValidString(c.Name):
+		fail("a name must be valid UTF-8")
 	case strings.TrimSpace(c.Name) != c.Name || strings.ContainsFunc(c.Name, func(r rune) bool { return r < ' ' }):
 		fail("a name must not begin or end with a space or contain control characters")
 	}
 	if c.Prober == nil {
 		fail("a prober is required")
 	}
-	if c.Interval < 0 {
-		fail("interval %v is negative", c.Interval)
+	if c.Interval != 0 && (c.Interval < minInterval || c.Interval > maxInterval) {
+		fail("interval %v is not between %v and %v", c.Interval, minInterval, maxInterval)
 	}
-	if c.Timeout < 0 {
-		fail("timeout %v is negative", c.Timeout)
+	if c.Timeout < 0 || c.Timeout > maxInterval {
+		fail("timeout %v is not between 0 and %v", c.Timeout, maxInterval)
 	}
 	if c.FailureThreshold < 0 || c.SuccessThreshold < 0 {
 		fail("thresholds must not be negative")

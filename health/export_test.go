@@ -8,8 +8,7 @@ func (m *Monitor) Take(ctx context.Context, check string, result Result) {
 	m.mu.Lock()
 	m.record(&run{entry: m.entries[check], base: ctx, began: result.Time}, result)
 	m.mu.Unlock()
-	m.deliver()
 }
 
 // Flush writes to the history what it has not got yet.
-func (m *Monitor) Flush(ctx context.Context) { m.flush(ctx) }
+func (m *Monitor) Flush(ctx context.Context) error { return m.flush(ctx) }

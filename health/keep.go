@@ -9,6 +9,7 @@ import (
 const (
 	flushInterval  = time.Second
 	flushTimeout   = 10 * time.Second
+	flushPortion   = 1000   // samples in one call of the history
 	samplesWaiting = 50_000 // at most, for a history that fails
 	leaseTimeout   = 5 * time.Second
 )
@@ -29,66 +30,160 @@ func (m *Monitor) keep(e *entry) {
 	})
 }
 
-// flushLoop writes the history until the Monitor halts, and once more then.
+// flushLoop writes the history until the Monitor halts. What is left then is
+// written by the end.
 func (m *Monitor) flushLoop() {
 	ticker := time.NewTicker(flushInterval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-m.base.Done():
-			m.flush(context.WithoutCancel(m.base))
 			return
 		case <-ticker.C:
-			m.flush(m.base)
+			_ = m.flush(context.WithoutCancel(m.base)) // Self tells
 		}
 	}
 }
 
-// flush writes the samples noted to the history. Those that could not be
-// written are kept for the next time.
-func (m *Monitor) flush(ctx context.Context) {
+// flush writes the samples noted to the history, in portions. Those that could
+// not be written are kept for the next time.
+func (m *Monitor) flush(ctx context.Context) error {
 	if m.cfg.History == nil {
-		return
+		return nil
 	}
-	m.flushing.Lock()
-	defer m.flushing.Unlock()
+	select {
+	case m.flushing <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-m.flushing }()
 	m.mu.Lock()
 	samples := m.samples
 	m.samples = nil
 	m.mu.Unlock()
-	if len(samples) == 0 {
-		return
+	for len(samples) > 0 {
+		portion := samples[:min(len(samples), flushPortion)]
+		err := guard(func() error {
+			ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+			defer cancel()
+			return m.cfg.History.Append(ctx, portion)
+		})
+		m.note(&m.self.historyErr, "history", err)
+		if err != nil {
+			m.mu.Lock()
+			m.samples = append(samples, m.samples...)
+			m.mu.Unlock()
+			return err
+		}
+		samples = samples[len(portion):]
 	}
-	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
-	defer cancel()
-	err := m.cfg.History.Append(ctx, samples)
-	if err != nil {
-		m.mu.Lock()
-		m.samples = append(samples, m.samples...)
-		m.mu.Unlock()
-	}
-	m.note(&m.self.historyErr, "history", err)
+	return nil
 }
 
-// borrow asks the lease whether another replica runs the check, notes that in
-// the run, and returns what that one found.
-func (m *Monitor) borrow(ctx context.Context, r *run) Result {
-	ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
-	defer cancel()
-	// The holder asks again after one interval, in time to keep the lease. If
-	// it does not, the lease has ended when another asks after two.
-	grant, err := m.cfg.Lease.Acquire(ctx, r.entry.check.Name, r.entry.check.Interval*3/2)
+// borrow asks the lease whether another replica runs the check, and if one does,
+// records what that one found and reports true. It reports false if the check is
+// to be probed here: it is this replica's, somebody asked for a probe now, the
+// lease does not work, or the other replica has not found anything for too long.
+func (m *Monitor) borrow(r *run) bool {
+	m.mu.Lock()
+	e, now := r.entry, time.Now()
+	if r.demanded || r.over || now.Before(m.leaseOff) {
+		m.mu.Unlock()
+		return false
+	}
+	m.mu.Unlock()
+
+	grant, err := m.acquire(r)
 	m.note(&m.self.leaseErr, "lease", err)
-	r.leased = err == nil && grant.Held
-	r.borrowed = err == nil && !grant.Held
-	return grant.Result
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case err != nil:
+		m.leaseOff = time.Now().Add(leaseTimeout)
+		return false
+	case grant.Held:
+		r.leased = true
+		return false
+	case r.demanded || r.over:
+		return false
+	}
+	news, fresh := e.lend(grant.Result, time.Now())
+	if !fresh {
+		return false
+	}
+	r.borrowed = true
+	if news {
+		m.record(r, grant.Result)
+	}
+	if e.run == r {
+		e.run = nil
+	}
+	if !r.again && e.index >= 0 { // the holder probes at the same time: ask again when it has
+		e.next, e.again = time.Now().Add(min(e.check.Timeout, e.check.Interval/4)), true
+		m.queue.fix(e)
+		m.wakeUp()
+	}
+	r.end(nil)
+	return true
+}
+
+// lend reports whether another replica's result is news, and whether that replica
+// still finds results. The clocks of replicas differ, so that only a first result
+// is judged by its age, and then how long there has been no other.
+func (e *entry) lend(r Result, now time.Time) (news, fresh bool) {
+	found, limit := r.Time.UnixNano(), 2*e.check.Interval+e.check.Timeout
+	switch {
+	case r.Time.IsZero(): // the other replica is at its first probe, or cannot publish
+		if e.lentAt == 0 {
+			e.lentAt = now.UnixNano()
+		}
+		return false, now.UnixNano()-e.lentAt <= int64(limit)
+	case found == e.lent:
+		return false, now.UnixNano()-e.lentAt <= int64(limit)
+	}
+	first := e.lent == 0
+	e.lent, e.lentAt = found, now.UnixNano()
+	if first && now.Sub(r.Time) > limit {
+		e.lentAt -= int64(limit) + 1
+		return false, false
+	}
+	return true, true
+}
+
+// acquire asks the lease. A lease that ignores its context is not waited for.
+func (m *Monitor) acquire(r *run) (Grant, error) {
+	c := r.entry.check
+	ctx, cancel := context.WithTimeout(r.base, min(leaseTimeout, max(c.Interval/4, 100*time.Millisecond)))
+	defer cancel()
+	type answer struct {
+		grant Grant
+		err   error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		var a answer
+		a.err = guard(func() (err error) {
+			// The holder asks again after one interval, in time to keep the
+			// lease. If it does not, the lease has ended when another asks
+			// after two.
+			a.grant, err = m.cfg.Lease.Acquire(ctx, c.Name, c.Interval+max(c.Interval/2, c.Timeout))
+			return err
+		})
+		answers <- a
+	}()
+	select {
+	case a := <-answers:
+		return a.grant, a.err
+	case <-ctx.Done():
+		return Grant{}, ctx.Err()
+	}
 }
 
 // publish shares a result with other replicas.
 func (m *Monitor) publish(r *run, result Result) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.base), leaseTimeout)
 	defer cancel()
-	err := m.cfg.Lease.Publish(ctx, r.entry.check.Name, result)
+	err := guard(func() error { return m.cfg.Lease.Publish(ctx, r.entry.check.Name, result) })
 	if errors.Is(err, ErrLeaseLost) {
 		return // the probe outlived its lease, and another replica has the check now
 	}

@@ -17,10 +17,10 @@ type Budget struct {
 }
 
 // Apply returns r as the budget sees it: worse, because of [CauseSlow], if
-// r.Duration is over the budget, else unchanged. A result that is Unhealthy or
-// Unknown anyway is left alone.
+// r.Duration is over the budget, else unchanged. A result that is Unhealthy,
+// Unknown or in Maintenance anyway is left alone.
 func (b Budget) Apply(r Result) Result {
-	if !r.Status.OK() {
+	if r.Status != Healthy && r.Status != Degraded {
 		return r
 	}
 	for _, limit := range [...]struct {

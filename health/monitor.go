@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -69,13 +70,19 @@ type Config struct {
 }
 
 // Hooks are functions that a [Monitor] calls with what happens. They are called
-// one after another, in the order in which things happened, without any lock
-// held: a hook may call the Monitor. While a hook runs, later events wait for
-// it, so it must not block for long. A hook that panics is logged.
+// one after another, in the order in which things happened, by a goroutine of
+// their own and without any lock held: a hook may call the Monitor, but not its
+// Stop. Monitor.Check can return before the hooks for its results were called.
+//
+// While a hook runs, later events wait for it. One that runs for more than a
+// minute makes the Monitor unhealthy in [Monitor.SelfProber] and holds back the
+// heartbeat; behind it, up to 10,000 events are kept. Subscribers do not wait
+// for hooks. A hook that panics is logged. Its context is not cancelled when the
+// Monitor stops, so that the last events can still be told.
 type Hooks struct {
 	// OnResult is called with the state of a check after each result.
 	OnResult func(context.Context, State)
-	// OnTransition is called when the status of a check changes.
+	// OnTransition is called with each [Transition].
 	OnTransition func(context.Context, Transition)
 }
 
@@ -86,30 +93,38 @@ type Monitor struct {
 	logger *slog.Logger
 	wake   chan struct{}             // tells the scheduler that something is due earlier
 	cached atomic.Pointer[Report]    // the snapshot; nil when out of date
-	booted atomic.Bool               // the startup group was OK once
-	serial atomic.Uint64             // counts changes of status and of the set of checks
 	status [1 + groups]atomic.Uint32 // of all checks together, then of each group
+	booted atomic.Bool               // the startup group has worked once
+	serial atomic.Uint64             // counts changes of status and of the set of checks
 
 	mu       sync.Mutex
 	entries  map[string]*entry
 	order    []*entry // as added
 	tallies  [1 + groups]tally
-	queue    dueQueue // by the time when due; used once started
-	ready    []*run   // waiting for a worker
-	active   int      // workers
-	runs     sync.WaitGroup
+	queue    dueQueue  // by the time when due; used once started
+	edge     time.Time // when the next window begins or ends; zero: never
+	ready    []*run    // waiting for a worker
+	active   int       // workers that hold a place
+	probing  map[*run]struct{}
+	runs     sync.WaitGroup // workers, and the delivery of events
 	started  bool
 	stopped  bool
 	base     context.Context // of scheduled runs
+	anyBase  context.Context // of the latest run
 	halt     context.CancelFunc
 	halted   chan struct{} // closed when the goroutines of Start have ended
 	subs     map[*subscription]struct{}
-	events   []event // not yet delivered to hooks and subscribers
-	draining bool    // somebody delivers events
+	events   []event   // not yet told to hooks
+	telling  time.Time // when the hook that runs began; zero: none
+	delivers bool      // somebody delivers events
+	samples  []Sample  // not yet in the history
 	self     selfStats
+	leaseOff time.Time // the lease has failed and is left alone until then
 
-	flushing sync.Mutex // one flush at a time
-	samples  []Sample   // not yet in the history; guarded by mu
+	flushing chan struct{} // holds one token while the history is written
+	ending   bool          // somebody is at the end
+	ended    chan struct{} // closed when the end has been reached
+	endErr   error         // of the last write of the history; set before that
 }
 
 // New returns a Monitor that has not started: it probes nothing until Start or
@@ -136,6 +151,10 @@ func New(cfg Config) (*Monitor, error) {
 		wake:    make(chan struct{}, 1),
 		entries: make(map[string]*entry, len(cfg.Checks)),
 		subs:    make(map[*subscription]struct{}),
+		probing: make(map[*run]struct{}),
+
+		flushing: make(chan struct{}, 1),
+		ended:    make(chan struct{}),
 	}
 	if m.logger == nil {
 		m.logger = slog.Default()
@@ -144,7 +163,12 @@ func New(cfg Config) (*Monitor, error) {
 	m.cfg.Checks = nil
 	m.order = make([]*entry, 0, len(cfg.Checks))
 	for _, c := range cfg.Checks {
-		errs = append(errs, m.insert(c))
+		e, err := m.newEntry(c)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		m.insert(e)
 	}
 	for _, e := range m.order {
 		errs = append(errs, m.checkDependencies(e))
@@ -153,7 +177,8 @@ func New(cfg Config) (*Monitor, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("health: %w", err)
 	}
-	m.publishTallies(true)
+	m.publishTallies()
+	m.edge = time.Now() // windows are looked at with the first result
 	return m, nil
 }
 
@@ -164,21 +189,22 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-// insert adds a check without looking at its dependencies.
-func (m *Monitor) insert(c Check) error {
+// newEntry returns an entry for c, or what is wrong with c by itself.
+func (m *Monitor) newEntry(c Check) (*entry, error) {
 	if err := c.validate(); err != nil {
-		return err
+		return nil, err
 	}
 	if _, ok := m.entries[c.Name]; ok {
-		return fmt.Errorf("check %q: %w", c.Name, ErrDuplicate)
+		return nil, fmt.Errorf("check %q: %w", c.Name, ErrDuplicate)
 	}
-	e := &entry{check: c.withDefaults(), index: -1}
-	e.last = Result{Cause: CausePending}
-	m.entries[c.Name] = e
+	return &entry{check: c.withDefaults(), index: -1, last: Result{Cause: CausePending}}, nil
+}
+
+// insert takes in an entry.
+func (m *Monitor) insert(e *entry) {
+	m.entries[e.check.Name] = e
 	m.order = append(m.order, e)
 	m.tally(e, +1)
-	m.publishTallies(true)
-	return nil
 }
 
 // checkDependencies returns what is wrong with what e depends on.
@@ -209,30 +235,33 @@ func (m *Monitor) dependsOn(e *entry, name string, seen map[*entry]bool) bool {
 	return false
 }
 
-// Add adds a check. In a Monitor that has started it is probed at once. What it
+// Add adds a check. In a Monitor that has started it is probed at once; until
+// then its status is Unknown, which fails its groups if it is critical. What it
 // depends on must have been added before.
 func (m *Monitor) Add(c Check) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.stopped {
+	if m.isStopped() {
 		return ErrStopped
 	}
-	if err := m.insert(c); err != nil {
+	e, err := m.newEntry(c)
+	if err != nil {
 		return fmt.Errorf("health: %w", err)
 	}
-	e := m.entries[c.Name]
 	if err := m.checkDependencies(e); err != nil {
-		m.remove(e)
 		return fmt.Errorf("health: %w", err)
 	}
+	m.insert(e)
+	m.publishTallies()
 	m.link(e)
 	for _, child := range m.order { // of one of that name that was removed
 		if slices.Contains(child.check.DependsOn, c.Name) {
 			e.children = append(e.children, child)
 		}
 	}
+	m.edge = time.Now()
 	if m.started {
-		e.next = time.Now()
+		e.next = m.edge
 		heap.Push(&m.queue, e)
 		m.wakeUp()
 	}
@@ -250,7 +279,8 @@ func (m *Monitor) link(e *entry) {
 
 // Remove removes a check and reports whether there was one of that name. It
 // does not wait for a probe that is running: that is cancelled, and its result
-// is dropped. Checks that depend on the removed one no longer do.
+// is dropped. While it is away, it blocks none of the checks that depend on it.
+// Hooks and subscribers get a last Transition of it, with Removed set.
 func (m *Monitor) Remove(name string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -262,6 +292,7 @@ func (m *Monitor) Remove(name string) bool {
 }
 
 func (m *Monitor) remove(e *entry) {
+	before := m.blockers(e)
 	delete(m.entries, e.check.Name)
 	m.order = slices.DeleteFunc(m.order, func(other *entry) bool { return other == e })
 	if e.index >= 0 {
@@ -274,33 +305,13 @@ func (m *Monitor) remove(e *entry) {
 	}
 	if e.run != nil {
 		m.leave(e.run)
-		e.run.drop()
+		e.run.drop(fmt.Errorf("%w: %q was removed", ErrNoCheck, e.check.Name))
 	}
 	m.tally(e, -1)
-	m.publishTallies(true)
-}
-
-// SetMaintenance replaces the times in which everything is in maintenance, or
-// with the name of a check, those of that check. It holds from the next result
-// on.
-func (m *Monitor) SetMaintenance(check string, windows ...Window) error {
-	for _, w := range windows {
-		if err := w.Validate(); err != nil {
-			return fmt.Errorf("health: maintenance: %w", err)
-		}
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if check == "" {
-		m.cfg.Maintenance = slices.Clone(windows)
-		return nil
-	}
-	e, ok := m.entries[check]
-	if !ok {
-		return fmt.Errorf("%w: %q", ErrNoCheck, check)
-	}
-	e.check.Maintenance = slices.Clone(windows)
-	return nil
+	m.publishTallies()
+	m.emit(event{state: m.state(e), transition: &Transition{From: e.status, FromSince: e.since, Removed: true}})
+	e.found = Healthy // so that it blocks nothing
+	m.emitUnblocked(before)
 }
 
 // Start begins to probe on schedule, until ctx ends or Stop is called. A
@@ -332,39 +343,36 @@ func (m *Monitor) Start(ctx context.Context) error {
 		parts.Go(m.heartbeatLoop)
 	}
 	go func() {
-		parts.Wait()
+		defer close(m.halted)
+		<-m.base.Done()
 		m.close()
-		close(m.halted)
+		m.end(context.WithoutCancel(ctx))
+		parts.Wait()
 	}()
 	return nil
 }
 
 // Stop ends the Monitor for good: nothing new is probed, and what is running is
-// cancelled and its results dropped. It waits until everything has ended and
-// the history is written, or until ctx ends; the error then names the checks
-// whose probers ignore that they were cancelled. Stop may be called before
-// Start, and more than once.
+// cancelled and its results dropped. It gives up the leases, writes the rest of
+// the history, and waits until everything has ended, or until ctx ends; the
+// error then names the checks whose probers ignore that they were cancelled. It
+// is an error, too, if the rest of the history could not be written. Stop may be
+// called before Start, and more than once, but not from a hook, for which it
+// would wait.
 func (m *Monitor) Stop(ctx context.Context) error {
 	m.close()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		m.runs.Wait()
+		m.end(context.WithoutCancel(ctx))
 		if m.halted != nil {
 			<-m.halted
 		}
-		m.flush(context.WithoutCancel(ctx))
-		if m.cfg.Lease != nil {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseTimeout)
-			defer cancel()
-			if err := m.cfg.Lease.Release(ctx); err != nil {
-				m.logger.WarnContext(ctx, "health: leases were not released; other replicas wait until they end", "error", err)
-			}
-		}
+		m.runs.Wait()
 	}()
 	select {
 	case <-done:
-		return nil
+		return m.endErr
 	case <-ctx.Done():
 		return fmt.Errorf("health: stop: %w; still running: %s", ctx.Err(), strings.Join(m.running(), ", "))
 	}
@@ -383,7 +391,7 @@ func (m *Monitor) close() {
 	}
 	for _, e := range m.order {
 		if e.run != nil {
-			e.run.drop()
+			e.run.drop(ErrStopped)
 		}
 	}
 	for sub := range m.subs {
@@ -392,18 +400,48 @@ func (m *Monitor) close() {
 	clear(m.subs)
 }
 
-// running names what still runs: the checks whose probers do, and a hook.
+// end gives up the leases and writes the rest of the history, once. Who calls it
+// later waits for that.
+func (m *Monitor) end(ctx context.Context) {
+	m.mu.Lock()
+	first := !m.ending
+	m.ending = true
+	m.mu.Unlock()
+	if !first {
+		<-m.ended
+		return
+	}
+	defer close(m.ended)
+	if m.cfg.Lease != nil {
+		ctx, cancel := context.WithTimeout(ctx, leaseTimeout)
+		defer cancel()
+		if err := guard(func() error { return m.cfg.Lease.Release(ctx) }); err != nil {
+			m.logger.WarnContext(ctx, "health: leases were not released; other replicas wait until they end", "error", err)
+		}
+	}
+	if err := m.flush(ctx); err != nil {
+		m.endErr = fmt.Errorf("health: stop: the rest of the history is lost: %w", err)
+	}
+}
+
+// isStopped reports whether the Monitor was stopped, or the context of Start has
+// ended. Monitor.mu is held.
+func (m *Monitor) isStopped() bool { return m.stopped || (m.base != nil && m.base.Err() != nil) }
+
+// running names what still runs.
 func (m *Monitor) running() []string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var names []string
-	for _, e := range m.order {
-		if e.run != nil && e.run.probing {
-			names = append(names, e.check.Name)
-		}
+	for r := range m.probing {
+		names = append(names, strconv.Quote(r.entry.check.Name))
 	}
-	if m.draining {
+	slices.Sort(names)
+	if m.delivers {
 		names = append(names, "a hook")
+	}
+	if len(names) == 0 {
+		names = append(names, "the history, the lease or the heartbeat")
 	}
 	return names
 }

@@ -1,59 +1,64 @@
 package health
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"slices"
 	"time"
 )
 
-// A Transition is a change of the status of a check.
-type Transition struct {
-	// State is the state of the check after the change.
-	State State
-	// From is the status before, which had held since FromSince. FromSince is
-	// zero if the check had no status before.
-	From      Status
-	FromSince time.Time
-	// Affected are the checks that depend on this one, directly or not, and
-	// fail at the moment of the change.
-	Affected []string
-	// Missed is how many transitions before this one a subscriber did not get,
-	// because it was too slow. It is zero in hooks.
-	Missed int
-}
-
 // record takes in a result: in constant time, whatever the number of checks.
 // Monitor.mu is held.
 func (m *Monitor) record(r *run, result Result) {
-	e := r.entry
-	if result.Time.IsZero() {
-		result.Time = time.Now()
+	e, now := r.entry, time.Now()
+	if result.Time.IsZero() || result.Time.After(now) {
+		result.Time = now
 	}
 	result = e.check.Latency.Apply(sanitize(result))
-	e.last = result
+	e.last, e.borrowed = result, r.borrowed
+	m.self.last = now
+	if !m.edge.IsZero() && !now.Before(m.edge) {
+		m.reviewWindows(now)
+	}
+	before := m.blockers(e)
 	e.judge(result.Status)
-	m.self.last = time.Now()
-	status := e.found
-	if m.inMaintenance(e, result.Time) {
-		status = Maintenance
-	}
-	from, fromSince := e.status, e.since
-	if status != from || e.since.IsZero() {
-		m.tally(e, -1)
-		e.status, e.since = status, result.Time
-		m.tally(e, +1)
-		m.publishTallies(status != from)
-	}
+	m.show(e, result.Time, r)
 	m.cached.Store(nil)
 	if m.cfg.History != nil && !r.borrowed {
 		m.keep(e)
 	}
-	if !e.found.OK() && e.failures == 1 {
+	if !result.Status.OK() {
 		m.hurryParents(e, r.began)
 	}
-	m.emit(r, e, from, fromSince)
+	m.emitUnblocked(before)
+}
+
+// show gives e the status that it has from at on, and tells of the change, if
+// it is one, or at least of the result of r. Monitor.mu is held.
+func (m *Monitor) show(e *entry, at time.Time, r *run) {
+	status := e.found
+	if e.maintained {
+		status = Maintenance
+	}
+	ev := event{result: r != nil}
+	if from, since := e.status, e.since; status != from || since.IsZero() {
+		m.tally(e, -1)
+		e.status, e.since = status, at
+		m.tally(e, +1)
+		if status != from {
+			m.publishTallies()
+		}
+		if status != from && (len(m.subs) > 0 || m.cfg.Hooks.OnTransition != nil) {
+			ev.transition = &Transition{From: from, FromSince: since, Affected: affected(e)}
+		}
+	}
+	if ev.transition != nil || (ev.result && m.cfg.Hooks.OnResult != nil) {
+		ev.state = m.state(e)
+		if r != nil {
+			ev.base = r.base
+		}
+		m.emit(ev)
+	}
 }
 
 // judge applies the thresholds.
@@ -91,17 +96,16 @@ func sanitize(r Result) Result {
 	return r
 }
 
-func (m *Monitor) inMaintenance(e *entry, t time.Time) bool {
-	contains := func(w Window) bool { return w.Contains(t) }
-	return slices.ContainsFunc(m.cfg.Maintenance, contains) || slices.ContainsFunc(e.check.Maintenance, contains)
-}
-
 // hurryParents makes the checks that e depends on due now, unless they were
-// probed since, so that a failure soon has its right name.
+// probed since, so that a failure soon has its right name. A parent that works
+// all the same is left alone once it has had the time to fail.
 func (m *Monitor) hurryParents(e *entry, since time.Time) {
 	for _, name := range e.check.DependsOn {
 		parent, ok := m.entries[name]
 		if !ok || parent.index < 0 || parent.run != nil || parent.last.Time.After(since) {
+			continue
+		}
+		if int(e.failures) > max(e.check.FailureThreshold, parent.check.FailureThreshold) {
 			continue
 		}
 		parent.next = time.Now()
@@ -143,18 +147,15 @@ func (m *Monitor) tally(e *entry, n int) {
 	}
 }
 
-// publishTallies makes the tallies known. changed says that the status of a
-// check, or the set of checks, is another than before. Monitor.mu is held.
-func (m *Monitor) publishTallies(changed bool) {
+// publishTallies makes the tallies known. Monitor.mu is held.
+func (m *Monitor) publishTallies() {
 	m.cached.Store(nil)
+	m.serial.Add(1)
 	for i := range m.tallies {
 		m.status[i].Store(uint32(m.tallies[i].overall()))
 	}
-	if startup := m.tallies[groups]; startup != (tally{}) && startup.overall().OK() {
+	if startup := &m.tallies[groups]; *startup != (tally{}) && startup.overall().OK() && startup[0][Maintenance] == 0 {
 		m.booted.Store(true)
-	}
-	if changed {
-		m.serial.Add(1)
 	}
 }
 
@@ -162,128 +163,35 @@ func (m *Monitor) publishTallies(changed bool) {
 // or Degraded if only optional ones fail. Of no checks it is Healthy.
 func (m *Monitor) Status() Status { return Status(m.status[0].Load()) }
 
-// GroupStatus is the same for the checks of one group. The status of Startup
-// stays Healthy once it was OK, since starting happens once.
+// startupStatus is the status of the startup group as it counts: maintenance is
+// no proof of having started.
+func startupStatus(s Status) Status {
+	if s == Maintenance {
+		return Unknown
+	}
+	return s
+}
+
+// GroupStatus is the same for the checks of a group, or the worst of several
+// groups. The status of Startup is Unknown while a check of it is in maintenance
+// and has not worked yet, and stays Healthy once it was OK, since starting
+// happens once.
 func (m *Monitor) GroupStatus(g Group) Status {
-	switch g {
-	case Liveness:
-		return Status(m.status[1].Load())
-	case Readiness:
-		return Status(m.status[2].Load())
-	case Startup:
-		if m.booted.Load() {
-			return Healthy
+	worst := Healthy
+	for i := range groups {
+		if g&(1<<i) == 0 {
+			continue
 		}
-		return Status(m.status[3].Load())
-	}
-	return Unknown
-}
-
-// An event is something to be told to hooks and subscribers.
-type event struct {
-	ctx        context.Context
-	state      State
-	transition *Transition
-}
-
-// emit notes what happened for deliver. Monitor.mu is held.
-func (m *Monitor) emit(r *run, e *entry, from Status, since time.Time) {
-	moved := e.status != from && (m.cfg.Hooks.OnTransition != nil || len(m.subs) > 0)
-	if !moved && m.cfg.Hooks.OnResult == nil {
-		return
-	}
-	ev := event{ctx: context.WithoutCancel(r.base), state: m.state(e)}
-	if moved {
-		ev.transition = &Transition{State: ev.state, From: from, FromSince: since, Affected: affected(e)}
-	}
-	m.events = append(m.events, ev)
-}
-
-// deliver calls hooks and subscribers with the events noted, in order and
-// without a lock. If somebody else is at it, it leaves the rest to them.
-func (m *Monitor) deliver() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.draining {
-		return
-	}
-	m.draining = true
-	for len(m.events) > 0 {
-		ev := m.events[0]
-		m.events = m.events[1:]
-		if ev.transition != nil {
-			for sub := range m.subs {
-				sub.send(*ev.transition)
+		status := Status(m.status[1+i].Load())
+		if 1<<i == Startup {
+			switch {
+			case m.booted.Load():
+				status = Healthy
+			default:
+				status = startupStatus(status)
 			}
 		}
-		m.mu.Unlock()
-		m.callHooks(ev)
-		m.mu.Lock()
+		worst = Worst(worst, status)
 	}
-	m.events = nil
-	m.draining = false
-}
-
-func (m *Monitor) callHooks(ev event) {
-	defer func() {
-		if p := recover(); p != nil {
-			m.logger.ErrorContext(ev.ctx, "health: a hook panicked", "check", ev.state.Name, "panic", p)
-		}
-	}()
-	if m.cfg.Hooks.OnResult != nil {
-		m.cfg.Hooks.OnResult(ev.ctx, ev.state)
-	}
-	if ev.transition != nil && m.cfg.Hooks.OnTransition != nil {
-		m.cfg.Hooks.OnTransition(ev.ctx, *ev.transition)
-	}
-}
-
-// A subscription is a subscriber's channel. Monitor.mu guards it.
-type subscription struct {
-	ch     chan Transition
-	missed int
-}
-
-// send puts t into the channel, in place of the oldest if it is full.
-func (s *subscription) send(t Transition) {
-	for {
-		t.Missed = s.missed
-		select {
-		case s.ch <- t:
-			s.missed = 0
-			return
-		default:
-		}
-		select {
-		case old := <-s.ch:
-			s.missed += 1 + old.Missed
-		default:
-		}
-	}
-}
-
-func (s *subscription) close() { close(s.ch) }
-
-// Subscribe returns a channel of the transitions from now on, until ctx ends or
-// the Monitor stops; then it is closed. The channel holds as many as buffer
-// says, at least one; when the subscriber is slower, the oldest is dropped, and
-// the next that it gets says how many it missed.
-func (m *Monitor) Subscribe(ctx context.Context, buffer int) <-chan Transition {
-	sub := &subscription{ch: make(chan Transition, max(buffer, 1))}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.stopped {
-		sub.close()
-		return sub.ch
-	}
-	m.subs[sub] = struct{}{}
-	context.AfterFunc(ctx, func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		if _, ok := m.subs[sub]; ok {
-			delete(m.subs, sub)
-			sub.close()
-		}
-	})
-	return sub.ch
+	return worst
 }

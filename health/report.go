@@ -25,6 +25,11 @@ type State struct {
 	// Failures is how many results in a row failed, up to the latest; Successes
 	// how many did not. One of them is zero.
 	Failures, Successes int
+	// Borrowed says that the latest result was found by another replica.
+	Borrowed bool
+	// Until is when the maintenance window that the check is in ends. It is zero
+	// if it is in none.
+	Until time.Time
 	// BlockedBy names the failing check because of which this one fails, the
 	// first cause if there is a chain of them. It is empty if this check does
 	// not fail, or fails by itself.
@@ -97,8 +102,12 @@ func (m *Monitor) state(e *entry) State {
 		Status:    e.status,
 		Since:     e.since,
 		Last:      e.last,
+		Borrowed:  e.borrowed,
 		Failures:  int(e.failures),
 		Successes: int(e.successes),
+	}
+	if e.maintained {
+		s.Until = m.until(e, time.Now())
 	}
 	if e.fails() {
 		s.BlockedBy = m.blocker(e)
@@ -123,29 +132,4 @@ func (m *Monitor) blocker(e *entry) string {
 		return name
 	}
 	return ""
-}
-
-// affected returns the failing checks that depend on e, directly or not.
-// Monitor.mu is held.
-func affected(e *entry) []string {
-	if !e.fails() {
-		return nil
-	}
-	var names []string
-	seen := make(map[*entry]bool)
-	var visit func(*entry)
-	visit = func(parent *entry) {
-		for _, child := range parent.children {
-			if seen[child] {
-				continue
-			}
-			seen[child] = true
-			if child.fails() {
-				names = append(names, child.check.Name)
-			}
-			visit(child)
-		}
-	}
-	visit(e)
-	return names
 }

@@ -141,7 +141,7 @@ const (
 	CauseSlow         Cause = "slow"         // the answer took longer than its budget
 	CauseCertificate  Cause = "certificate"  // a certificate expires soon or has expired
 	CauseThrottled    Cause = "throttled"    // the server refused because of a rate limit
-	CauseMaintenance  Cause = "maintenance"  // the server, or a window, says maintenance
+	CauseMaintenance  Cause = "maintenance"  // the server says maintenance
 	CauseFailed       Cause = "failed"       // it failed, and no closer word is known
 
 	CausePending  Cause = "pending"   // no probe has finished yet

@@ -20,6 +20,11 @@ type Self struct {
 	Runs, Skipped uint64
 	// LastResult is when the latest result came in.
 	LastResult time.Time
+	// HookLag is for how long the hook that runs now has been running.
+	HookLag time.Duration
+	// EventsLost is how many events hooks were not told of, because one of them
+	// did not return for too long.
+	EventsLost uint64
 	// HistoryError and LeaseError are the latest failures of the history and
 	// the lease; nil once they work again.
 	HistoryError, LeaseError error
@@ -34,13 +39,13 @@ type Self struct {
 
 // selfStats are the parts of Self that are counted. Monitor.mu guards them.
 type selfStats struct {
-	scheduled                     time.Time // when the scheduler last looked
 	last                          time.Time
 	hung                          int
 	runs, skipped                 uint64
 	minute                        time.Time // when lag began to be measured
 	lag, lagBefore                time.Duration
 	historyErr, leaseErr, beatErr error
+	eventsLost                    uint64
 	lost                          uint64
 	beat                          time.Time
 }
@@ -73,10 +78,13 @@ func (m *Monitor) Self() Self {
 		Checks: len(m.order), Hung: s.hung,
 		Lag: max(s.lag, s.lagBefore), Runs: s.runs, Skipped: s.skipped, LastResult: s.last,
 		HistoryError: s.historyErr, LeaseError: s.leaseErr, SamplesLost: s.lost,
-		HeartbeatSent: s.beat, HeartbeatError: s.beatErr,
+		HeartbeatSent: s.beat, HeartbeatError: s.beatErr, EventsLost: s.eventsLost,
 	}
-	for _, e := range m.order {
-		if e.run != nil && e.run.probing && !e.run.gaveUp {
+	if !m.telling.IsZero() {
+		self.HookLag = now.Sub(m.telling)
+	}
+	for r := range m.probing {
+		if !r.gaveUp {
 			self.Probing++
 		}
 	}
@@ -92,8 +100,8 @@ func (m *Monitor) Self() Self {
 	return self
 }
 
-// Late reports why the Monitor cannot be relied on now, or nil: a check is
-// overdue by more than its interval, and more than a second.
+// late returns why the Monitor cannot be relied on now, or nil: a check is
+// overdue by more than its interval and a second, or a hook does not return.
 func (m *Monitor) late() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -102,6 +110,9 @@ func (m *Monitor) late() error {
 		if late := now.Sub(r.due); !r.over && late > max(r.entry.check.Interval, time.Second) {
 			return fmt.Errorf("health: check %q has waited %v for a worker", r.entry.check.Name, late.Round(time.Millisecond))
 		}
+	}
+	if hook := now.Sub(m.telling); !m.telling.IsZero() && hook > hookPatience {
+		return fmt.Errorf("health: a hook has been running for %v, and what happens is not told", hook.Round(time.Second))
 	}
 	if len(m.queue) > 0 {
 		if e := m.queue[0]; now.Sub(e.next) > max(e.check.Interval, time.Second) {
@@ -157,7 +168,7 @@ func (m *Monitor) heartbeat() {
 	if err == nil {
 		ctx, cancel := context.WithTimeout(m.base, heartbeatTimeout)
 		defer cancel()
-		err = m.callHeartbeat(ctx)
+		err = guard(func() error { return m.cfg.Heartbeat(ctx, m.Self()) })
 	}
 	m.note(&m.self.beatErr, "heartbeat", err)
 	if err == nil {
@@ -165,15 +176,6 @@ func (m *Monitor) heartbeat() {
 		m.self.beat = time.Now()
 		m.mu.Unlock()
 	}
-}
-
-func (m *Monitor) callHeartbeat(ctx context.Context) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("health: the heartbeat panicked: %v", p)
-		}
-	}()
-	return m.cfg.Heartbeat(ctx, m.Self())
 }
 
 // note keeps the latest error of a part of the Monitor, and logs when it begins

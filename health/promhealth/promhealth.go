@@ -115,12 +115,18 @@ func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements [prometheus.Collector].
 func (c *Collector) Collect(ch chan<- prometheus.Metric) {
+	send := func(d *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
+		for i := range labels {
+			labels[i] = strings.ToValidUTF8(labels[i], "\uFFFD") // a scrape with other text would fail as a whole
+		}
+		if metric, err := prometheus.NewConstMetric(d, kind, value, labels...); err == nil {
+			ch <- metric
+		}
+	}
 	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+		send(d, prometheus.GaugeValue, value, labels...)
 	}
-	counter := func(d *prometheus.Desc, value uint64) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value))
-	}
+	counter := func(d *prometheus.Desc, value uint64) { send(d, prometheus.CounterValue, float64(value)) }
 	report := c.monitor.Snapshot()
 	for _, s := range statuses {
 		gauge(c.status, one(report.Status == s), s.String())
