@@ -13,7 +13,9 @@
 //
 // The rest is in sub-packages, and a host pays only for those it imports:
 //
-//   - health checks things on a schedule and serves what it found.
+//   - health checks things on a schedule and serves what it found. Probers for
+//     HTTP, DNS, TLS, WebSocket, databases and Redis are below it.
+//   - canvas is a client of Canvas LMS that stays within the rate limit.
 //
 // A host program constructs what it needs and passes it on. The library reads
 // no environment variables, files or flags, registers nothing globally, and

@@ -49,7 +49,10 @@ func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
 		r.mayHaveRun.Store(true)
 	}
 	r.last = v
-	if err != nil {
+	switch {
+	case err != nil && v.unrun && !saysUnsent(err):
+		return nil, &unsent{err} // for the admission
+	case err != nil:
 		return nil, err
 	}
 	// The request of the answer is the one that came in: http.Client follows
@@ -126,6 +129,21 @@ func saysUnsent(err error) bool {
 		SafeToRetry() bool
 	}](err)
 	return ok && s.SafeToRetry()
+}
+
+// unsent marks an error that came before anything was sent.
+type unsent struct{ error }
+
+func (e *unsent) Unwrap() error     { return e.error }
+func (e *unsent) SafeToRetry() bool { return true }
+
+// Body returns the body of an answer that an admission or Unrun got, without
+// consuming it.
+func Body(resp *http.Response) []byte {
+	if m, ok := resp.Body.(*memory); ok {
+		return m.all
+	}
+	return nil
 }
 
 // attemptTimeout is the end of the time for one attempt, which is not the end

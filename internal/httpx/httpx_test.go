@@ -53,13 +53,25 @@ func newRaw(t *testing.T, then func(n int, conn net.Conn)) *raw {
 	require.NoError(t, err)
 	s := &raw{Listener: l}
 	var wg sync.WaitGroup
-	t.Cleanup(func() { _ = l.Close(); wg.Wait() })
+	var conns []net.Conn
+	t.Cleanup(func() {
+		_ = l.Close()
+		s.mu.Lock()
+		for _, conn := range conns {
+			_ = conn.Close() // kept connections would wait for a request
+		}
+		s.mu.Unlock()
+		wg.Wait()
+	})
 	wg.Go(func() {
 		for {
 			conn, err := l.Accept()
 			if err != nil {
 				return
 			}
+			s.mu.Lock()
+			conns = append(conns, conn)
+			s.mu.Unlock()
 			wg.Go(func() {
 				defer func() { _ = conn.Close() }()
 				in := bufio.NewReader(conn)
@@ -375,7 +387,11 @@ func TestBackOff(t *testing.T) {
 			assert.Less(t, s.at[i+1].Sub(s.at[i]), limit)
 		}
 		// In both forms of Retry-After the wait is at least what is asked for.
-		for _, value := range []string{"5", time.Now().Add(6 * time.Second).UTC().Format(http.TimeFormat)} {
+		for _, form := range []string{"seconds", "date"} {
+			value := "5"
+			if form == "date" {
+				value = time.Now().Add(6 * time.Second).UTC().Format(http.TimeFormat)
+			}
 			s = &script{answers: []func(*http.Request) *http.Response{status(503, http.Header{"Retry-After": {value}}), status(200, nil)}}
 			_, err = httpx.New(httpx.Config{HTTP: &http.Client{Transport: s}}).Do(t.Context(), httpx.Call{URL: parse(t, "https://x.test")})
 			require.NoError(t, err)

@@ -1,0 +1,296 @@
+package canvas
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"go.acu.edu.au/runbook"
+	"go.acu.edu.au/runbook/internal/clientcreds"
+	"go.acu.edu.au/runbook/internal/httpx"
+)
+
+// OAuthConfig says how a user's token is refreshed.
+type OAuthConfig struct {
+	// BaseURL is the address of the Canvas instance; see [Config]. Required.
+	BaseURL string
+	// ClientID and ClientSecret are those of the developer key. ClientID is
+	// required; a public client, which has no secret, uses PKCE.
+	ClientID     string
+	ClientSecret runbook.Secret
+	// Store keeps the tokens under Name, for all replicas of the host. To begin
+	// with, it holds a refresh token as plain text, or [OAuth.Exchange] puts
+	// one there. Both are required.
+	Store runbook.CredentialStore
+	Name  string
+	// RedirectURL and Scopes are those of the authorization; only
+	// [OAuth.AuthCodeURL] and [OAuth.Exchange] need them.
+	RedirectURL string
+	Scopes      []string
+	// HTTP and UserAgent are as in [Config].
+	HTTP      *http.Client
+	UserAgent string
+}
+
+// OAuth is a [TokenSource] for a user who has authorized the host program. It
+// refreshes the token shortly before it expires, once for all who wait, and
+// shares it with other replicas through the store: one replica refreshes, and
+// the others take what it wrote. It is safe for concurrent use.
+type OAuth struct {
+	cfg       OAuthConfig
+	endpoint  oauth2.Endpoint
+	transport *httpx.Client
+	flight    clientcreds.Flight[clientcreds.Token]
+
+	mu      sync.Mutex
+	token   clientcreds.Token
+	unsaved *stored // could not be written yet, and must not be lost
+}
+
+var _ TokenSource = (*OAuth)(nil)
+
+// stored is what the credential holds.
+type stored struct {
+	Refresh string    `json:"refresh_token"`
+	Access  string    `json:"access_token,omitempty"`
+	Expires time.Time `json:"expires,omitzero"`
+	// Got is when Access was obtained.
+	Got time.Time `json:"obtained,omitzero"`
+	// Claimed is until when a replica means to refresh.
+	Claimed time.Time `json:"claimed_until,omitzero"`
+}
+
+// NewOAuth returns an OAuth, or all problems of cfg. It sends nothing.
+func NewOAuth(cfg OAuthConfig) (*OAuth, error) {
+	var problems []error
+	endpoint, err := tokenEndpoint(cfg.BaseURL, "")
+	if err != nil {
+		problems = append(problems, fmt.Errorf("canvas: OAuth: %w", err))
+	}
+	if cfg.ClientID == "" {
+		problems = append(problems, errors.New("canvas: OAuth: ClientID is empty"))
+	}
+	if cfg.Store == nil || cfg.Name == "" {
+		problems = append(problems, errors.New("canvas: OAuth: Store and Name are required"))
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	return &OAuth{
+		cfg: cfg, transport: tokenTransport(cfg.HTTP, cfg.UserAgent),
+		endpoint: oauth2.Endpoint{
+			AuthURL: strings.TrimSuffix(endpoint, "token") + "auth", TokenURL: endpoint, AuthStyle: oauth2.AuthStyleInParams,
+		},
+	}, nil
+}
+
+func (o *OAuth) oauth2() *oauth2.Config {
+	return &oauth2.Config{
+		ClientID: o.cfg.ClientID, ClientSecret: o.cfg.ClientSecret.Reveal(), Endpoint: o.endpoint,
+		RedirectURL: o.cfg.RedirectURL, Scopes: o.cfg.Scopes, // one parameter, separated by spaces
+	}
+}
+
+// AuthCodeURL returns the address to which a user is sent to authorize the
+// host. state ties the answer to the user's session. verifier is the secret of
+// PKCE (oauth2.GenerateVerifier makes one), which public clients need; empty
+// means without.
+func (o *OAuth) AuthCodeURL(state, verifier string) string {
+	if verifier == "" {
+		return o.oauth2().AuthCodeURL(state)
+	}
+	return o.oauth2().AuthCodeURL(state, oauth2.S256ChallengeOption(verifier))
+}
+
+// Exchange trades the code that came back for tokens and stores them in place
+// of what the store has. A code can be used once.
+func (o *OAuth) Exchange(ctx context.Context, code, verifier string) error {
+	var options []oauth2.AuthCodeOption
+	if verifier != "" {
+		options = append(options, oauth2.VerifierOption(verifier))
+	}
+	token, err := o.oauth2().Exchange(o.withClient(ctx), code, options...)
+	if err != nil {
+		return tokenError(clientcreds.Refine(err))
+	}
+	old, err := o.cfg.Store.Get(ctx, o.cfg.Name)
+	if err != nil && !errors.Is(err, runbook.ErrNoCredential) {
+		return fmt.Errorf("canvas: OAuth: read credential %s: %w", o.cfg.Name, err)
+	}
+	s := stored{Refresh: token.RefreshToken, Access: token.AccessToken, Expires: token.Expiry, Got: time.Now()}
+	return o.save(ctx, s, old.Version)
+}
+
+func (o *OAuth) withClient(ctx context.Context) context.Context {
+	return context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: o.transport})
+}
+
+// Token implements [TokenSource].
+func (o *OAuth) Token(ctx context.Context) (runbook.Secret, error) {
+	return o.get(ctx, runbook.Secret{})
+}
+
+// Renew implements [TokenSource].
+func (o *OAuth) Renew(ctx context.Context, stale runbook.Secret) (runbook.Secret, error) {
+	return o.get(ctx, stale)
+}
+
+func (o *OAuth) get(ctx context.Context, stale runbook.Secret) (runbook.Secret, error) {
+	usable := func(t clientcreds.Token) bool {
+		return t.Usable() && (stale.IsZero() || !t.Access.Equal(stale))
+	}
+	o.mu.Lock()
+	token, unsaved := o.token, o.unsaved != nil
+	o.mu.Unlock()
+	if usable(token) && !unsaved {
+		return token.Access, nil
+	}
+	token, err := o.flight.Do(ctx, func(ctx context.Context) (clientcreds.Token, error) { return o.renew(ctx, usable) })
+	return token.Access, err
+}
+
+// claimTime is how long one replica may take to refresh before another tries,
+// and pollTime how often the others look whether it is done.
+const (
+	claimTime = time.Minute
+	pollTime  = 250 * time.Millisecond
+)
+
+// renew takes the token of another replica if the store has one, or else
+// refreshes, having said so in the store: of several replicas one refreshes, and
+// the others wait for what it writes. Two that refresh at the same time would
+// use a refresh token that rotates twice, and the second use is refused.
+func (o *OAuth) renew(ctx context.Context, usable func(clientcreds.Token) bool) (clientcreds.Token, error) {
+	for {
+		credential, s, err := o.load(ctx)
+		if err != nil {
+			return clientcreds.Token{}, err
+		}
+		if unsaved := o.pending(); unsaved != nil {
+			if err := o.save(ctx, *unsaved, credential.Version); err != nil {
+				return clientcreds.Token{}, err
+			}
+			continue
+		}
+		if token := o.take(s); usable(token) {
+			return token, nil
+		}
+		if left := time.Until(s.Claimed); left > 0 && left <= claimTime {
+			if err := pause(ctx, min(left, pollTime)); err != nil {
+				return clientcreds.Token{}, &Error{Op: "get an access token", cause: fmt.Errorf("another replica is refreshing it: %w", err), unrun: true}
+			}
+			continue
+		}
+		version, err := o.claim(ctx, s, credential.Version)
+		switch {
+		case errors.Is(err, runbook.ErrConflict):
+			continue // somebody was faster
+		case err != nil:
+			return clientcreds.Token{}, err
+		}
+		return o.refresh(ctx, s, version)
+	}
+}
+
+// claim writes that this replica refreshes.
+func (o *OAuth) claim(ctx context.Context, s stored, last runbook.Version) (runbook.Version, error) {
+	s.Claimed = time.Now().Add(claimTime)
+	return o.put(ctx, s, last)
+}
+
+// refresh asks for a new token and writes it in place of the claim.
+func (o *OAuth) refresh(ctx context.Context, s stored, claim runbook.Version) (clientcreds.Token, error) {
+	fresh, err := o.oauth2().TokenSource(o.withClient(ctx), &oauth2.Token{RefreshToken: s.Refresh}).Token()
+	if err != nil {
+		err = tokenError(clientcreds.Refine(err))
+		s.Claimed = time.Time{}
+		if _, release := o.put(ctx, s, claim); release != nil && !errors.Is(release, runbook.ErrConflict) {
+			err = errors.Join(err, release) // the claim ends by itself
+		}
+		return clientcreds.Token{}, err
+	}
+	next := stored{Refresh: fresh.RefreshToken, Access: fresh.AccessToken, Expires: fresh.Expiry, Got: time.Now()}
+	if err := o.save(ctx, next, claim); err != nil {
+		return clientcreds.Token{}, err
+	}
+	return o.take(next), nil
+}
+
+func (o *OAuth) pending() *stored {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.unsaved
+}
+
+// pause waits, or ends with ctx.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// take makes s the token in use.
+func (o *OAuth) take(s stored) clientcreds.Token {
+	early := min(5*time.Minute, s.Expires.Sub(s.Got)/10) // before it expires it is replaced
+	token := clientcreds.NewToken(&oauth2.Token{AccessToken: s.Access, Expiry: s.Expires}, early)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.token = token
+	return token
+}
+
+func (o *OAuth) load(ctx context.Context) (runbook.Credential, stored, error) {
+	credential, err := o.cfg.Store.Get(ctx, o.cfg.Name)
+	if err != nil {
+		return credential, stored{}, fmt.Errorf("canvas: OAuth: read credential %s: %w", o.cfg.Name, err)
+	}
+	text := strings.TrimSpace(credential.Secret.Reveal())
+	var s stored
+	if !strings.HasPrefix(text, "{") {
+		s.Refresh = text
+	} else if json.Unmarshal([]byte(text), &s) != nil {
+		return credential, s, fmt.Errorf("canvas: OAuth: credential %s is neither a refresh token nor what was stored here", o.cfg.Name)
+	}
+	if s.Refresh == "" {
+		return credential, s, fmt.Errorf("canvas: OAuth: credential %s has no refresh token", o.cfg.Name)
+	}
+	return credential, s, nil
+}
+
+// save writes s in place of the version last. If the store cannot be asked, s
+// is kept to be written before anything else is done: it may hold the only
+// refresh token that is still valid.
+func (o *OAuth) save(ctx context.Context, s stored, last runbook.Version) error {
+	_, err := o.put(ctx, s, last)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.unsaved = nil
+	if err != nil && !errors.Is(err, runbook.ErrConflict) {
+		o.unsaved = &s
+	}
+	return err
+}
+
+func (o *OAuth) put(ctx context.Context, s stored, last runbook.Version) (runbook.Version, error) {
+	text, err := json.Marshal(s)
+	if err != nil {
+		return "", errors.New("canvas: OAuth: the tokens cannot be encoded")
+	}
+	version, err := o.cfg.Store.Put(ctx, o.cfg.Name, runbook.NewSecret(string(text)), last)
+	if err != nil {
+		return "", fmt.Errorf("canvas: OAuth: write credential %s: %w", o.cfg.Name, err)
+	}
+	return version, nil
+}
