@@ -1,5 +1,7 @@
 package canvastest
 
+//lint:file-ignore ST1005 the texts are those that Canvas answers with
+
 import (
 	"errors"
 	"fmt"
