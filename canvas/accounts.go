@@ -15,20 +15,22 @@ type Account struct {
 	Name string `json:"name"`
 	// UUID is its id for other systems.
 	UUID string `json:"uuid"`
-	// ParentAccountID is the account that it is a part of, RootAccountID the
-	// uppermost one. Both are null for a root account.
+	// ParentAccountID is the account that it is a part of; null for a root
+	// account.
 	ParentAccountID Null[ID] `json:"parent_account_id"`
-	RootAccountID   Null[ID] `json:"root_account_id"`
+	// RootAccountID is the uppermost account; null for that one.
+	RootAccountID Null[ID] `json:"root_account_id"`
 	// DefaultTimeZone is the IANA name of the zone that its courses are in
 	// unless they say otherwise.
 	DefaultTimeZone string `json:"default_time_zone"`
 	// DefaultStorageQuotaMB is how much its courses may store, in megabytes.
-	// Only administrators see it, and the four that follow.
+	// Only administrators see it, and the three that follow.
 	DefaultStorageQuotaMB Null[int64] `json:"default_storage_quota_mb"`
 	// DefaultUserStorageQuotaMB is the same for users.
 	DefaultUserStorageQuotaMB Null[int64] `json:"default_user_storage_quota_mb"`
-	// SISAccountID and IntegrationID are the account's ids in other systems.
-	SISAccountID  Null[string] `json:"sis_account_id"`
+	// SISAccountID is its id in the student system.
+	SISAccountID Null[string] `json:"sis_account_id"`
+	// IntegrationID is its id in another system.
 	IntegrationID Null[string] `json:"integration_id"`
 	// LTIGUID is what tools know the account by. It needs include[] "lti_guid".
 	LTIGUID Null[string] `json:"lti_guid"`
@@ -85,21 +87,18 @@ func (c *Client) GetEnvironmentSettings(ctx context.Context) (map[string]json.Ra
 	return get[map[string]json.RawMessage](ctx, c, "get environment settings", Path("settings", "environment"), nil)
 }
 
-// A Scope is one operation of the API that a token with scopes may be allowed
-// (docs: API Token Scopes).
-type Scope struct {
-	// Scope is its name: "url:GET|/api/v1/courses/:id".
-	Scope string `json:"scope"`
-	// Verb and Path are the method and the template of the path.
-	Verb string `json:"verb"`
-	Path string `json:"path"`
-	// Resource is what it belongs to, ResourceName the same for people.
-	Resource     string `json:"resource"`
-	ResourceName string `json:"resource_name"`
-}
-
-// Scopes lists the scopes that developer keys of an account can have (docs: API
-// Token Scopes, "List scopes").
-func (c *Client) Scopes(ctx context.Context, account Ref) iter.Seq2[Scope, error] {
-	return list[Scope](ctx, c, "list scopes", Path("accounts", string(account), "scopes"), nil)
+// Scopes lists the names of the operations that developer keys of an account can
+// be limited to: "url:GET|/api/v1/courses/:id" (docs: API Token Scopes, "List
+// scopes").
+func (c *Client) Scopes(ctx context.Context, account Ref) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		type scope struct {
+			Name string `json:"scope"`
+		}
+		for s, err := range list[scope](ctx, c, "list scopes", Path("accounts", string(account), "scopes"), nil) {
+			if !yield(s.Name, err) {
+				return
+			}
+		}
+	}
 }

@@ -9,17 +9,20 @@ import (
 
 // An Assignment is a task of a course (docs: Assignments).
 type Assignment struct {
-	// ID is Canvas's number for the assignment, CourseID that of its course.
-	ID       ID `json:"id"`
+	// ID is Canvas's number for the assignment.
+	ID ID `json:"id"`
+	// CourseID is the course.
 	CourseID ID `json:"course_id"`
-	// Name is its name, Description its text, in HTML.
-	Name        string       `json:"name"`
+	// Name is its name.
+	Name string `json:"name"`
+	// Description is its text, in HTML.
 	Description Null[string] `json:"description"`
-	// DueAt is when it is due, UnlockAt and LockAt bound when it can be handed
-	// in. They are those of the user of the token.
-	DueAt    Null[Time] `json:"due_at"`
+	// DueAt is when it is due, for the user of the token.
+	DueAt Null[Time] `json:"due_at"`
+	// UnlockAt is from when it can be handed in, for the user of the token.
 	UnlockAt Null[Time] `json:"unlock_at"`
-	LockAt   Null[Time] `json:"lock_at"`
+	// LockAt is until when it can be handed in, for the user of the token.
+	LockAt Null[Time] `json:"lock_at"`
 	// PointsPossible is the most that one can get.
 	PointsPossible Null[float64] `json:"points_possible"`
 	// GradingType is "points", "percent", "pass_fail", "letter_grade",
@@ -30,13 +33,15 @@ type Assignment struct {
 	SubmissionTypes []string `json:"submission_types"`
 	// GroupID is the assignment group.
 	GroupID ID `json:"assignment_group_id"`
-	// State is "published", "unpublished" or "deleted"; Published says the same.
-	State     string `json:"workflow_state"`
-	Published bool   `json:"published"`
+	// State is "published", "unpublished" or "deleted".
+	State string `json:"workflow_state"`
+	// Published says whether students see it.
+	Published bool `json:"published"`
 	// HasSubmissions says whether something was handed in.
 	HasSubmissions Null[bool] `json:"has_submitted_submissions"`
-	// CreatedAt and UpdatedAt are when it was made and changed.
+	// CreatedAt is when it was made.
 	CreatedAt Null[Time] `json:"created_at"`
+	// UpdatedAt is when it was last changed.
 	UpdatedAt Null[Time] `json:"updated_at"`
 	// HTMLURL is where people see it.
 	HTMLURL string `json:"html_url"`
@@ -45,20 +50,22 @@ type Assignment struct {
 // An AssignmentChange is what an assignment is to be like. Absent fields stay as
 // they are; null takes a date or the points away.
 type AssignmentChange struct {
-	// Name is the name, Description the text, in HTML.
-	Name        Null[string] `json:"name,omitzero"`
+	// Name is the name.
+	Name Null[string] `json:"name,omitzero"`
+	// Description is the text, in HTML.
 	Description Null[string] `json:"description,omitzero"`
-	// DueAt is when it is due, UnlockAt and LockAt bound when it can be handed
-	// in.
-	DueAt    Null[Time] `json:"due_at,omitzero"`
+	// DueAt is when it is due.
+	DueAt Null[Time] `json:"due_at,omitzero"`
+	// UnlockAt is from when it can be handed in.
 	UnlockAt Null[Time] `json:"unlock_at,omitzero"`
-	LockAt   Null[Time] `json:"lock_at,omitzero"`
+	// LockAt is until when it can be handed in.
+	LockAt Null[Time] `json:"lock_at,omitzero"`
 	// PointsPossible is the most that one can get.
 	PointsPossible Null[float64] `json:"points_possible,omitzero"`
-	// GradingType and SubmissionTypes are as in [Assignment]; nil leaves the
-	// types as they are.
-	GradingType     Null[string] `json:"grading_type,omitzero"`
-	SubmissionTypes []string     `json:"submission_types,omitempty"`
+	// GradingType is as in [Assignment].
+	GradingType Null[string] `json:"grading_type,omitzero"`
+	// SubmissionTypes are as in [Assignment]; nil leaves them as they are.
+	SubmissionTypes []string `json:"submission_types,omitempty"`
 	// Published says whether students see it.
 	Published Null[bool] `json:"published,omitzero"`
 }

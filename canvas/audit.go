@@ -39,10 +39,10 @@ type AuthenticationEvent struct {
 	CreatedAt time.Time
 	// Type is "login" or "logout".
 	Type string
-	// LoginID, UserID and AccountID are whose login it is; LoginName is what was
-	// typed in, where Canvas says.
+	// LoginID, UserID and AccountID are whose login it is.
 	LoginID, UserID, AccountID ID
-	LoginName                  string
+	// LoginName is what the user logs in with, where Canvas says.
+	LoginName string
 	// UserName is the name of the user, where Canvas says.
 	UserName string
 	// PageView is the request of the event, with its address and browser, where
@@ -192,36 +192,6 @@ func auditLog[T any](ctx context.Context, c *Client, r Request, convert func(*au
 	}
 }
 
-// pages reads a list page by page, each decoded as a whole.
-func pages[P any](ctx context.Context, c *Client, r Request) iter.Seq2[P, error] {
-	return func(yield func(P, error) bool) {
-		var none P
-		p, err := newPager(c, r, nil)
-		if err != nil {
-			yield(none, err)
-			return
-		}
-		for {
-			resp, err := p.next(ctx)
-			if err != nil {
-				yield(none, err)
-				return
-			}
-			if resp == nil {
-				return
-			}
-			var page P
-			if err := json.Unmarshal(resp.Body, &page); err != nil {
-				yield(none, p.fail(resp, fmt.Errorf("the page cannot be read: %w", err)))
-				return
-			}
-			if !yield(page, nil) {
-				return
-			}
-		}
-	}
-}
-
 // AuthenticationEvents lists logins and logouts, newest first, of one of
 // Account, User and Login (docs: Authentications Log). It needs the permission
 // to view them. [ErrNotFound] may mean that the instance keeps no such log.
@@ -262,14 +232,11 @@ func loginText(id ID) string {
 // [ErrNotFound] may mean that the instance keeps no such log.
 func (c *Client) CourseEvents(ctx context.Context, q AuditQuery) iter.Seq2[CourseEvent, error] {
 	const op = "list course events"
-	in := InCourse(q.Course)
-	if q.Account != "" {
-		in = InAccount(q.Account)
-	}
 	if (q.Account == "") == (q.Course == "") || q.User != "" || q.Login != 0 || q.Assignment != "" || q.Student != "" || q.Grader != "" {
 		return failed[CourseEvent](op, "one of Account and Course must be set, and nothing else but the times")
 	}
-	r := Request{Op: op, Path: Path("audit", "course", in.kind, string(in.ref)), Query: q.times()}
+	kind, ref := Place{Account: q.Account, Course: q.Course}.names()
+	r := Request{Op: op, Path: Path("audit", "course", kind, string(ref)), Query: q.times()}
 	return auditLog(ctx, c, r, func(e *auditEvent, n names) CourseEvent {
 		return CourseEvent{
 			ID: e.ID, CreatedAt: e.CreatedAt.Time, Type: e.Type, Source: e.Source, CourseID: e.Links.Course, UserID: e.Links.User,

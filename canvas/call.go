@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"net/http"
 	"net/url"
@@ -49,6 +50,36 @@ func remove(ctx context.Context, c *Client, op, path string, query url.Values) e
 // list reads a list that is an array.
 func list[T any](ctx context.Context, c *Client, op, path string, query url.Values) iter.Seq2[T, error] {
 	return Items[T](ctx, c, Request{Op: op, Path: path, Query: query}, nil)
+}
+
+// pages reads a list page by page, each decoded as a whole.
+func pages[P any](ctx context.Context, c *Client, r Request) iter.Seq2[P, error] {
+	return func(yield func(P, error) bool) {
+		var none P
+		p, err := newPager(c, r, nil)
+		if err != nil {
+			yield(none, err)
+			return
+		}
+		for {
+			resp, err := p.next(ctx)
+			if err != nil {
+				yield(none, err)
+				return
+			}
+			if resp == nil {
+				return
+			}
+			var page P
+			if err := json.Unmarshal(resp.Body, &page); err != nil {
+				yield(none, p.fail(resp, fmt.Errorf("the page cannot be read: %w", err)))
+				return
+			}
+			if !yield(page, nil) {
+				return
+			}
+		}
+	}
 }
 
 // whole reads a list that Canvas gives in one piece, and whose route does not
@@ -185,22 +216,31 @@ func (a *Author) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// A Place is where something is installed or has happened: an account or a
-// course. The zero Place is neither, and no call accepts it.
+// A Place is where something is installed: an account or a course, of which one
+// must be set. No call accepts another Place.
 type Place struct {
-	kind string
-	ref  Ref
+	// Account is the account.
+	Account Ref
+	// Course is the course.
+	Course Ref
 }
 
-// InAccount is an account, and what is below it.
-func InAccount(account Ref) Place { return Place{"accounts", account} }
-
-// InCourse is a course.
-func InCourse(course Ref) Place { return Place{"courses", course} }
+// names returns what the place is called in paths; nothing if it is none, which
+// makes a path that is refused.
+func (p Place) names() (kind string, ref Ref) {
+	switch {
+	case p.Account != "" && p.Course == "":
+		return "accounts", p.Account
+	case p.Course != "" && p.Account == "":
+		return "courses", p.Course
+	}
+	return "", ""
+}
 
 // path returns the path of something in the place.
 func (p Place) path(segments ...string) string {
-	return Path(append([]string{p.kind, string(p.ref)}, segments...)...)
+	kind, ref := p.names()
+	return Path(append([]string{kind, string(ref)}, segments...)...)
 }
 
 func digitsOf(n int64) string { return strconv.FormatInt(n, 10) }

@@ -19,22 +19,24 @@ type Course struct {
 	UUID string `json:"uuid"`
 	// State is "unpublished", "available", "completed" or "deleted".
 	State string `json:"workflow_state"`
-	// AccountID is the account that the course is in, RootAccountID the
-	// uppermost account.
-	AccountID     ID `json:"account_id"`
+	// AccountID is the account that the course is in.
+	AccountID ID `json:"account_id"`
+	// RootAccountID is the uppermost account.
 	RootAccountID ID `json:"root_account_id"`
 	// TermID is its term.
 	TermID ID `json:"enrollment_term_id"`
-	// StartAt and EndAt are when it begins and ends; null means with its term.
+	// StartAt is when it begins; null means with its term.
 	StartAt Null[Time] `json:"start_at"`
-	EndAt   Null[Time] `json:"end_at"`
+	// EndAt is when it ends; null means with its term.
+	EndAt Null[Time] `json:"end_at"`
 	// CreatedAt is when it was made.
 	CreatedAt Null[Time] `json:"created_at"`
 	// TimeZone is the IANA name of its zone.
 	TimeZone string `json:"time_zone"`
-	// SISCourseID and IntegrationID are its ids in other systems. They are
-	// absent if the token may not see them.
-	SISCourseID   Null[string] `json:"sis_course_id"`
+	// SISCourseID is its id in the student system. It is absent if the token may
+	// not see it.
+	SISCourseID Null[string] `json:"sis_course_id"`
+	// IntegrationID is its id in another system, under the same condition.
 	IntegrationID Null[string] `json:"integration_id"`
 	// Blueprint says whether other courses follow this one.
 	Blueprint Null[bool] `json:"blueprint"`

@@ -48,8 +48,9 @@ type Binding struct {
 type DeveloperKey struct {
 	// ID is the client id.
 	ID ID `json:"id"`
-	// Name and Notes are what people see.
-	Name  string `json:"name"`
+	// Name is what people see.
+	Name string `json:"name"`
+	// Notes are what administrators wrote about it.
 	Notes string `json:"notes"`
 	// Email is whom to ask about it. It is personal data.
 	Email Null[string] `json:"email"`
@@ -66,7 +67,8 @@ type DeveloperKey struct {
 	// inherited do not show it.
 	APIKey runbook.Secret `json:"-"`
 	// Scopes limit what its tokens may do, if RequireScopes.
-	Scopes        []string   `json:"scopes"`
+	Scopes []string `json:"scopes"`
+	// RequireScopes says that tokens must name their scopes.
 	RequireScopes Null[bool] `json:"require_scopes"`
 	// AllowIncludes says whether tokens with scopes may use include[]. Without
 	// it Canvas ignores that in silence, and fields are absent.
@@ -77,16 +79,17 @@ type DeveloperKey struct {
 	RedirectURIs []string `json:"-"`
 	// ClientType is "confidential" or "public".
 	ClientType Null[string] `json:"client_type"`
-	// PublicJWKURL is where the public keys of a tool are; PublicJWK is the
-	// public key itself.
-	PublicJWKURL Null[string]    `json:"public_jwk_url"`
-	PublicJWK    json.RawMessage `json:"public_jwk"`
+	// PublicJWKURL is where the public keys of a tool are.
+	PublicJWKURL Null[string] `json:"public_jwk_url"`
+	// PublicJWK is the public key of a tool that has no such address.
+	PublicJWK json.RawMessage `json:"public_jwk"`
 	// AccessTokenCount is how many tokens it has that work.
 	AccessTokenCount Null[int64] `json:"-"`
 	// LastUsedAt is when one of its tokens was last used.
 	LastUsedAt Null[Time] `json:"last_used_at"`
-	// CreatedAt and UpdatedAt are when it was made and changed.
+	// CreatedAt is when it was made.
 	CreatedAt Null[Time] `json:"created_at"`
+	// UpdatedAt is when it was last changed.
 	UpdatedAt Null[Time] `json:"updated_at"`
 }
 

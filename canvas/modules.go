@@ -11,9 +11,10 @@ import (
 type Module struct {
 	// ID is Canvas's number for the module.
 	ID ID `json:"id"`
-	// Name is its name, Position its place in the course, from 1.
-	Name     string `json:"name"`
-	Position int    `json:"position"`
+	// Name is its name.
+	Name string `json:"name"`
+	// Position is its place in the course, from 1.
+	Position int `json:"position"`
 	// Published says whether students see it. It is absent for who may not
 	// edit the course.
 	Published Null[bool] `json:"published"`
@@ -35,14 +36,16 @@ type Module struct {
 
 // A ModuleItem is what a module leads to (docs: Modules).
 type ModuleItem struct {
-	// ID is Canvas's number for the item, ModuleID that of its module.
-	ID       ID `json:"id"`
+	// ID is Canvas's number for the item.
+	ID ID `json:"id"`
+	// ModuleID is the module.
 	ModuleID ID `json:"module_id"`
-	// Title is its title, Position its place in the module, from 1, and Indent
-	// how far it is indented.
-	Title    string `json:"title"`
-	Position int    `json:"position"`
-	Indent   int    `json:"indent"`
+	// Title is its title.
+	Title string `json:"title"`
+	// Position is its place in the module, from 1.
+	Position int `json:"position"`
+	// Indent is how far it is indented, from 0.
+	Indent int `json:"indent"`
 	// Type is "File", "Page", "Discussion", "Assignment", "Quiz", "SubHeader",
 	// "ExternalUrl" or "ExternalTool".
 	Type string `json:"type"`
@@ -79,11 +82,13 @@ type ModuleChange struct {
 type ModuleItemChange struct {
 	// Title is the title.
 	Title Null[string] `json:"title,omitzero"`
-	// Type and the three that follow are as in [ModuleItem]. They are for a new
-	// item; of them an update changes only ExternalURL.
-	Type        Null[string] `json:"type,omitzero"`
-	ContentID   Null[ID]     `json:"content_id,omitzero"`
-	PageURL     Null[string] `json:"page_url,omitzero"`
+	// Type is as in [ModuleItem], for a new item.
+	Type Null[string] `json:"type,omitzero"`
+	// ContentID is as in [ModuleItem], for a new item.
+	ContentID Null[ID] `json:"content_id,omitzero"`
+	// PageURL is as in [ModuleItem], for a new item.
+	PageURL Null[string] `json:"page_url,omitzero"`
+	// ExternalURL is as in [ModuleItem].
 	ExternalURL Null[string] `json:"external_url,omitzero"`
 	// Position is the place in the module, from 1.
 	Position Null[int] `json:"position,omitzero"`

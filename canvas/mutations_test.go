@@ -43,7 +43,7 @@ var mutations = []struct {
 		return err
 	}},
 	{"rename page by its id", true, func(ctx context.Context, c *canvas.Client) error {
-		_, err := c.UpdatePage(ctx, "1", canvas.PageRef(7), canvas.PageChange{Title: canvas.Value("b")})
+		_, err := c.UpdatePage(ctx, "1", canvas.Page{ID: 7}.Ref(), canvas.PageChange{Title: canvas.Value("b")})
 		return err
 	}},
 	{"delete page", true, func(ctx context.Context, c *canvas.Client) error { return c.DeletePage(ctx, "1", "a") }},
@@ -80,10 +80,12 @@ var mutations = []struct {
 		return err
 	}},
 	{"create tool", false, func(ctx context.Context, c *canvas.Client) error {
-		_, err := c.CreateTool(ctx, canvas.InAccount("1"), 2)
+		_, err := c.CreateTool(ctx, canvas.Place{Account: "1"}, 2)
 		return err
 	}},
-	{"delete tool", true, func(ctx context.Context, c *canvas.Client) error { return c.DeleteTool(ctx, canvas.InCourse("1"), 2) }},
+	{"delete tool", true, func(ctx context.Context, c *canvas.Client) error {
+		return c.DeleteTool(ctx, canvas.Place{Course: "1"}, 2)
+	}},
 	{"bind key", true, func(ctx context.Context, c *canvas.Client) error {
 		_, err := c.BindDeveloperKey(ctx, "1", 2, canvas.BindingOff)
 		return err

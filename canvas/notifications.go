@@ -12,18 +12,21 @@ import (
 type Notification struct {
 	// ID is Canvas's number for the notification.
 	ID ID `json:"id"`
-	// Subject is its title, Message its text, in HTML.
+	// Subject is its title.
 	Subject string `json:"subject"`
+	// Message is its text, in HTML.
 	Message string `json:"message"`
-	// StartAt and EndAt bound when it is shown.
+	// StartAt is from when it is shown.
 	StartAt Null[Time] `json:"start_at"`
-	EndAt   Null[Time] `json:"end_at"`
+	// EndAt is until when it is shown.
+	EndAt Null[Time] `json:"end_at"`
 	// Icon is "warning", "information", "question", "error" or "calendar".
 	Icon string `json:"icon"`
 	// Roles are who sees it, "StudentEnrollment" and others; none means
-	// everybody. Canvas calls the names deprecated, and RoleIDs the same.
-	Roles   []string `json:"roles"`
-	RoleIDs []ID     `json:"role_ids"`
+	// everybody. Canvas calls the names deprecated.
+	Roles []string `json:"roles"`
+	// RoleIDs are the same by their ids.
+	RoleIDs []ID `json:"role_ids"`
 	// Author is who made it; only in a list of all.
 	Author Null[Author] `json:"author"`
 	// Closed says whether the user of the token has closed it, where Canvas
@@ -34,12 +37,14 @@ type Notification struct {
 // A NotificationChange is what a notification is to be like. In an update,
 // absent fields but for Roles stay as they are.
 type NotificationChange struct {
-	// Subject is the title, Message the text, in HTML.
+	// Subject is the title.
 	Subject Null[string] `json:"subject,omitzero"`
+	// Message is the text, in HTML.
 	Message Null[string] `json:"message,omitzero"`
-	// StartAt and EndAt bound when it is shown. EndAt must be the later one.
+	// StartAt is from when it is shown.
 	StartAt Null[Time] `json:"start_at,omitzero"`
-	EndAt   Null[Time] `json:"end_at,omitzero"`
+	// EndAt is until when it is shown. It must be later than StartAt.
+	EndAt Null[Time] `json:"end_at,omitzero"`
 	// Icon is as in [Notification]; Canvas takes "warning" for a new one.
 	Icon Null[string] `json:"icon,omitzero"`
 	// Roles are who sees it: names or ids of roles. An empty list means
@@ -56,29 +61,28 @@ func (n NotificationChange) body() map[string]any {
 	return body
 }
 
-// NotificationsOptions widen the list of notifications. Nil means those that the
-// user of the token sees now.
-type NotificationsOptions struct {
-	// Past adds those that the user has closed and those that have ended.
-	Past bool
-	// All shows all of the account, whatever their times. Only administrators
-	// may ask for it.
-	All bool
-}
-
 func notificationPath(account Ref, id ID) string {
 	return Path("accounts", string(account), "account_notifications", id.String())
 }
 
-// Notifications lists notifications. Without All it shows what the user of the
-// token sees, which comes from the root account whatever the account (docs:
-// Account Notifications, "Index of active global notification for the user").
-func (c *Client) Notifications(ctx context.Context, account Ref, opts *NotificationsOptions) iter.Seq2[Notification, error] {
+// Notifications lists the notifications of an account, whatever their times.
+// Only administrators may do so (docs: Account Notifications, "Index of active
+// global notification for the user", with include_all).
+func (c *Client) Notifications(ctx context.Context, account Ref) iter.Seq2[Notification, error] {
+	return c.notifications(ctx, account, "include_all", true)
+}
+
+// OwnNotifications lists the notifications that the user of the token sees now,
+// and with past also those that the user has closed and those that have ended.
+// They come from the root account, whatever the account (docs: Account
+// Notifications, "Index of active global notification for the user").
+func (c *Client) OwnNotifications(ctx context.Context, account Ref, past bool) iter.Seq2[Notification, error] {
+	return c.notifications(ctx, account, "include_past", past)
+}
+
+func (c *Client) notifications(ctx context.Context, account Ref, flag string, on bool) iter.Seq2[Notification, error] {
 	query := url.Values{}
-	if opts != nil {
-		setFlag(query, "include_past", opts.Past)
-		setFlag(query, "include_all", opts.All)
-	}
+	setFlag(query, flag, on)
 	return whole[Notification](ctx, c, Request{
 		Op: "list notifications", Path: Path("accounts", string(account), "account_notifications"), Query: query,
 	})

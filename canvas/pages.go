@@ -20,16 +20,17 @@ type Page struct {
 	// Body is its text, in HTML. A list has it only with include[] "body", and
 	// it is null for a page that is locked for the user.
 	Body Null[string] `json:"body"`
-	// Published says whether students see it, FrontPage whether it is the front
-	// page of the course.
+	// Published says whether students see it.
 	Published bool `json:"published"`
+	// FrontPage says whether it is the front page of the course.
 	FrontPage bool `json:"front_page"`
 	// EditingRoles are who may edit it, with commas: "teachers,students".
 	EditingRoles string `json:"editing_roles"`
 	// PublishAt is when it will be published.
 	PublishAt Null[Time] `json:"publish_at"`
-	// CreatedAt and UpdatedAt are when it was made and changed.
+	// CreatedAt is when it was made.
 	CreatedAt Null[Time] `json:"created_at"`
+	// UpdatedAt is when it was last changed.
 	UpdatedAt Null[Time] `json:"updated_at"`
 	// LastEditedBy is who changed it last.
 	LastEditedBy Null[Author] `json:"last_edited_by"`
@@ -37,9 +38,9 @@ type Page struct {
 	HTMLURL string `json:"html_url"`
 }
 
-// PageRef refers to a page by its id. Unlike by [Page].URL, it stays the same
-// page when the title changes (docs: Pages).
-func PageRef(id ID) Ref { return Ref("page_id:" + id.String()) }
+// Ref refers to the page by its ID. Unlike by URL, that stays the same page when
+// the title changes (docs: Pages).
+func (p Page) Ref() Ref { return Ref("page_id:" + p.ID.String()) }
 
 // A PageChange is what a page is to be like. Absent fields stay as they are.
 type PageChange struct {
@@ -63,8 +64,8 @@ func (c *Client) Pages(ctx context.Context, course Ref, include ...string) iter.
 	return list[Page](ctx, c, "list pages", Path("courses", string(course), "pages"), query)
 }
 
-// GetPage returns a page. page is its URL or a [PageRef] (docs: Pages, "Show
-// page").
+// GetPage returns a page. page is its URL or its [Page.Ref] (docs: Pages,
+// "Show page").
 func (c *Client) GetPage(ctx context.Context, course, page Ref) (Page, error) {
 	return get[Page](ctx, c, "get page", Path("courses", string(course), "pages", string(page)), nil)
 }
@@ -77,7 +78,7 @@ func (c *Client) CreatePage(ctx context.Context, course Ref, page PageChange) (P
 
 // UpdatePage changes a page (docs: Pages, "Update/create page"). It is repeated
 // after a failure, unless it changes the title of a page that is named by its
-// URL. Canvas makes a page of that name if there is none: a [PageRef] excludes
+// URL. Canvas makes a page of that name if there is none; [Page.Ref] excludes
 // that.
 func (c *Client) UpdatePage(ctx context.Context, course, page Ref, to PageChange) (Page, error) {
 	path := Path("courses", string(course), "pages", string(page))

@@ -27,35 +27,40 @@ type PageView struct {
 	CreatedAt Null[Time] `json:"created_at"`
 	// AppName is the program whose token made it; null means a browser.
 	AppName Null[string] `json:"app_name"`
-	// URL is the address that was asked for, Method the HTTP method.
-	URL    string `json:"url"`
+	// URL is the address that was asked for.
+	URL string `json:"url"`
+	// Method is the HTTP method.
 	Method string `json:"http_method"`
-	// Controller and Action are what in Canvas answered it.
+	// Controller is the part of Canvas that answered.
 	Controller string `json:"controller"`
-	Action     string `json:"action"`
-	// ContextType and AssetType are what it was about: "Course", "Assignment".
+	// Action is what that part did: "index", "show".
+	Action string `json:"action"`
+	// ContextType is where it belongs: "Course", "Account", "User".
 	ContextType Null[string] `json:"context_type"`
-	AssetType   Null[string] `json:"asset_type"`
+	// AssetType is what in there it was about: "Assignment".
+	AssetType Null[string] `json:"asset_type"`
 	// UserRequest tells what a person did from what a page did by itself.
 	UserRequest Null[bool] `json:"user_request"`
 	// Participated says that it counts as taking part, such as handing in.
 	Participated Null[bool] `json:"participated"`
-	// InteractionSeconds is about how long the user stayed, RenderSeconds how
-	// long Canvas took to answer.
+	// InteractionSeconds is about how long the user stayed.
 	InteractionSeconds Null[float64] `json:"interaction_seconds"`
-	RenderSeconds      Null[float64] `json:"render_time"`
+	// RenderSeconds is how long Canvas took to answer.
+	RenderSeconds Null[float64] `json:"render_time"`
 	// UserAgent is the browser or program.
 	UserAgent Null[string] `json:"user_agent"`
 	// RemoteIP is the address that it came from.
 	RemoteIP Null[string] `json:"remote_ip"`
 	// Links are whom and what it belongs to.
 	Links struct {
-		// User is who made it, RealUser who acted as that user.
-		User     ID       `json:"user"`
+		// User is who made it.
+		User ID `json:"user"`
+		// RealUser is who acted as that user.
 		RealUser Null[ID] `json:"real_user"`
-		// Context and Asset are the objects of ContextType and AssetType.
+		// Context is the object of ContextType.
 		Context Null[ID] `json:"context"`
-		Asset   Null[ID] `json:"asset"`
+		// Asset is the object of AssetType.
+		Asset Null[ID] `json:"asset"`
 		// Account is the account.
 		Account Null[ID] `json:"account"`
 	} `json:"links"`

@@ -36,7 +36,7 @@ func TestTools(t *testing.T) {
 	require.True(t, ok)
 	course := fake.Add(canvastest.Courses, canvastest.RootAccount, nil)
 
-	account, in := canvas.InAccount(canvas.Self), canvas.InCourse(ref(course))
+	account, in := canvas.Place{Account: canvas.Self}, canvas.Place{Course: ref(course)}
 	tool, err := c.CreateTool(t.Context(), account, client)
 	require.NoError(t, err)
 	is(t, registration, tool.RegistrationID, "registration")
@@ -67,8 +67,11 @@ func TestTools(t *testing.T) {
 	require.NoError(t, c.DeleteTool(t.Context(), account, tool.ID))
 	_, err = c.GetTool(t.Context(), account, tool.ID)
 	require.ErrorIs(t, err, canvas.ErrNotFound)
-	for _, err := range c.Tools(t.Context(), canvas.Place{}, nil) {
-		require.Error(t, err, "the zero place is none")
+	for _, none := range []canvas.Place{{}, {Account: "1", Course: "2"}} {
+		for _, err := range c.Tools(t.Context(), none, nil) {
+			require.Error(t, err)
+			assert.True(t, runbook.SafeToRetry(err), "nothing was asked")
+		}
 	}
 }
 
@@ -80,7 +83,7 @@ func TestLaunchOfAnAssignmentAndAnItem(t *testing.T) {
 	module := fake.Add(canvastest.Modules, course, nil)
 	item := fake.Add(canvastest.ModuleItems, module, canvastest.Object{"type": "ExternalTool", "external_url": "https://tool.example.com/launch"})
 	for _, o := range []canvas.LaunchOptions{{AssignmentID: canvas.ID(assignment)}, {ModuleItemID: canvas.ID(item)}, {URL: "https://tool.example.com/launch"}} {
-		launch, err := c.SessionlessLaunch(t.Context(), canvas.InCourse(ref(course)), o)
+		launch, err := c.SessionlessLaunch(t.Context(), canvas.Place{Course: ref(course)}, o)
 		require.NoError(t, err)
 		assert.Equal(t, canvas.ID(tool), launch.ID)
 	}
@@ -134,7 +137,7 @@ func TestRegistrations(t *testing.T) {
 	for i := range 40 {
 		fake.Add(canvastest.Registrations, canvastest.RootAccount, canvastest.Object{"name": fmt.Sprint("Other ", i)})
 	}
-	found := all(t, c.Registrations(t.Context(), canvas.Self, &canvas.RegistrationsOptions{Include: []string{"configuration", "overlay"}}))
+	found := all(t, c.Registrations(t.Context(), canvas.Self, "configuration", "overlay"))
 	require.Len(t, found, 41)
 	last := found[40]
 	assert.Equal(t, id, last.ID)
@@ -142,7 +145,7 @@ func TestRegistrations(t *testing.T) {
 	require.True(t, ok)
 	assert.Equal(t, "tool.example.com", config.Domain)
 	assert.True(t, last.Overlay.IsNull(), "asked for, and there is none")
-	assert.True(t, all(t, c.Registrations(t.Context(), canvas.Self, nil))[0].Configuration.IsZero())
+	assert.True(t, all(t, c.Registrations(t.Context(), canvas.Self))[0].Configuration.IsZero())
 
 	client, _ := last.DeveloperKeyID.Get()
 	same, err := c.GetRegistrationByClientID(t.Context(), canvas.Self, client)
@@ -206,10 +209,11 @@ func TestNotifications(t *testing.T) {
 	assert.Equal(t, []string{"StudentEnrollment"}, changed.Roles)
 	assert.Equal(t, "<p>Tonight</p>", changed.Message, "what was not said stays")
 
-	assert.Len(t, all(t, c.Notifications(t.Context(), canvas.Self, nil)), 1)
+	assert.Len(t, all(t, c.OwnNotifications(t.Context(), canvas.Self, false)), 1)
 	require.NoError(t, c.CloseNotification(t.Context(), canvas.Self, made.ID))
-	assert.Empty(t, all(t, c.Notifications(t.Context(), canvas.Self, nil)))
-	assert.Len(t, all(t, c.Notifications(t.Context(), canvas.Self, &canvas.NotificationsOptions{All: true})), 1)
+	assert.Empty(t, all(t, c.OwnNotifications(t.Context(), canvas.Self, false)))
+	assert.Len(t, all(t, c.Notifications(t.Context(), canvas.Self)), 1)
+	assert.Len(t, all(t, c.OwnNotifications(t.Context(), canvas.Self, true)), 1)
 	_, err = c.GetNotification(t.Context(), canvas.Self, made.ID)
 	require.ErrorIs(t, err, canvas.ErrForbidden, "Canvas shows only what is open")
 	require.NoError(t, c.RemoveNotification(t.Context(), canvas.Self, made.ID))

@@ -24,8 +24,9 @@ const (
 type Progress struct {
 	// ID is Canvas's number for the job.
 	ID ID `json:"id"`
-	// ContextID and ContextType are what it is about: "Account" and its id.
-	ContextID   ID     `json:"context_id"`
+	// ContextID is what it is about.
+	ContextID ID `json:"context_id"`
+	// ContextType is what that is: "Account", "Course".
 	ContextType string `json:"context_type"`
 	// UserID is who began it.
 	UserID Null[ID] `json:"user_id"`
@@ -39,8 +40,9 @@ type Progress struct {
 	Message Null[string] `json:"message"`
 	// Results are what came out, in a form that depends on the job.
 	Results json.RawMessage `json:"results"`
-	// CreatedAt and UpdatedAt are when it was begun and last changed.
+	// CreatedAt is when it was begun.
 	CreatedAt Null[Time] `json:"created_at"`
+	// UpdatedAt is when it last came on.
 	UpdatedAt Null[Time] `json:"updated_at"`
 }
 

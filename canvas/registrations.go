@@ -6,7 +6,6 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
-	"strings"
 )
 
 // A Registration is an LTI tool that is known to a root account: its
@@ -17,8 +16,9 @@ type Registration struct {
 	ID ID `json:"id"`
 	// AccountID is the account that owns it.
 	AccountID ID `json:"account_id"`
-	// Name is the tool's own name, AdminNickname that of the administrators.
-	Name          string       `json:"name"`
+	// Name is the tool's own name.
+	Name string `json:"name"`
+	// AdminNickname is the name that administrators gave it.
 	AdminNickname Null[string] `json:"admin_nickname"`
 	// Vendor is who makes the tool.
 	Vendor Null[string] `json:"vendor"`
@@ -27,10 +27,11 @@ type Registration struct {
 	// State is "active", "inactive" or "deleted". Whether the tool is on is the
 	// Binding.
 	State string `json:"workflow_state"`
-	// Internal marks Instructure's own services, Inherited what belongs to an
-	// account above, DynamicRegistration what a tool registered by itself.
-	Internal            bool       `json:"internal_service"`
-	Inherited           bool       `json:"inherited"`
+	// Internal marks Instructure's own services.
+	Internal bool `json:"internal_service"`
+	// Inherited marks what belongs to an account above.
+	Inherited bool `json:"inherited"`
+	// DynamicRegistration marks what a tool registered by itself.
 	DynamicRegistration Null[bool] `json:"dynamic_registration"`
 	// DeveloperKeyID is the key of the tool, which is its client id.
 	DeveloperKeyID Null[ID] `json:"developer_key_id"`
@@ -45,36 +46,39 @@ type Registration struct {
 	// Overlay is what an administrator changed, as Canvas has it; null means
 	// nothing. It needs include[] "overlay".
 	Overlay Null[json.RawMessage] `json:"overlay"`
-	// CreatedAt and UpdatedAt are when it was made and changed.
+	// CreatedAt is when it was made.
 	CreatedAt Null[Time] `json:"created_at"`
+	// UpdatedAt is when it was last changed.
 	UpdatedAt Null[Time] `json:"updated_at"`
-	// CreatedBy and UpdatedBy are who did that, where Canvas says.
+	// CreatedBy is who made it, where Canvas says.
 	CreatedBy Null[Author] `json:"created_by"`
+	// UpdatedBy is who changed it last, where Canvas says.
 	UpdatedBy Null[Author] `json:"updated_by"`
 }
 
 // A ToolConfiguration is how an LTI tool is set up (docs: LTI Registrations).
 type ToolConfiguration struct {
-	// Title and Description are what people see.
-	Title       string `json:"title"`
+	// Title is what people see.
+	Title string `json:"title"`
+	// Description is what people read about it.
 	Description string `json:"description"`
 	// TargetLinkURI is where launches lead unless a placement says otherwise.
 	TargetLinkURI string `json:"target_link_uri"`
-	// OIDCInitiationURL is where a launch begins; OIDCInitiationURLs are other
-	// addresses, by region: "eu-west-1".
-	OIDCInitiationURL  string            `json:"oidc_initiation_url"`
+	// OIDCInitiationURL is where a launch begins.
+	OIDCInitiationURL string `json:"oidc_initiation_url"`
+	// OIDCInitiationURLs are where it begins instead, by region: "eu-west-1".
 	OIDCInitiationURLs map[string]string `json:"oidc_initiation_urls"`
 	// RedirectURIs are where launches may be sent.
 	RedirectURIs []string `json:"redirect_uris"`
-	// PublicJWKURL is where the tool's public keys are; PublicJWK is the public
-	// key itself.
-	PublicJWKURL string          `json:"public_jwk_url"`
-	PublicJWK    json.RawMessage `json:"public_jwk"`
+	// PublicJWKURL is where the tool's public keys are.
+	PublicJWKURL string `json:"public_jwk_url"`
+	// PublicJWK is the public key of a tool that has no such address.
+	PublicJWK json.RawMessage `json:"public_jwk"`
 	// Scopes are the services of LTI that the tool may use.
 	Scopes []string `json:"scopes"`
-	// Domain is the host by which links are taken for the tool's, ToolID the
-	// tool's own id for itself.
+	// Domain is the host by which links are taken for the tool's.
 	Domain string `json:"domain"`
+	// ToolID is the tool's own id for itself.
 	ToolID string `json:"tool_id"`
 	// PrivacyLevel is what it is told of users: "public", "name_only",
 	// "email_only" or "anonymous".
@@ -99,24 +103,16 @@ type RegistrationChange struct {
 	// CausedByReset says that the overlay was reset; absent in the history of
 	// the registration.
 	CausedByReset Null[bool] `json:"caused_by_reset"`
-	// UpdateType is how it happened, "manual_edit" for one, and Comment what was
-	// said about it; absent in the history of the overlay.
+	// UpdateType is how it happened, "manual_edit" for one; absent in the history
+	// of the overlay.
 	UpdateType Null[string] `json:"update_type"`
-	Comment    Null[string] `json:"comment"`
+	// Comment is what was said about it; absent in the history of the overlay.
+	Comment Null[string] `json:"comment"`
 	// Diff is what changed. In the history of the overlay it is a list of
 	// ["+", "disabled_placements[0]", "top_navigation"], where "+" is added, "-"
 	// removed and "~" changed; in that of the registration it is such a list for
 	// each part.
 	Diff json.RawMessage `json:"diff"`
-}
-
-// RegistrationsOptions choose from the registrations of an account. Nil means
-// all.
-type RegistrationsOptions struct {
-	// Search is words that must be in the name, the nickname or the vendor.
-	Search string
-	// Include adds to each: "configuration", "overlaid_configuration", "overlay".
-	Include []string
 }
 
 func registrationPath(account Ref, id ID, more ...string) string {
@@ -125,15 +121,11 @@ func registrationPath(account Ref, id ID, more ...string) string {
 
 // Registrations lists the LTI registrations of a root account and those that it
 // inherits and has on (docs: LTI Registrations, "List LTI Registrations in an
-// account").
-func (c *Client) Registrations(ctx context.Context, account Ref, opts *RegistrationsOptions) iter.Seq2[Registration, error] {
-	var o RegistrationsOptions
-	if opts != nil {
-		o = *opts
-	}
+// account"). include may have "configuration", "overlaid_configuration" and
+// "overlay".
+func (c *Client) Registrations(ctx context.Context, account Ref, include ...string) iter.Seq2[Registration, error] {
 	query := url.Values{}
-	setText(query, "query", strings.TrimSpace(o.Search))
-	setList(query, "include[]", o.Include)
+	setList(query, "include[]", include)
 	r := Request{Op: "list registrations", Path: Path("accounts", string(account), "lti_registrations"), Query: query}
 	return Items[Registration](ctx, c, r, &ListOptions{Items: "data"})
 }

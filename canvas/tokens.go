@@ -38,8 +38,9 @@ type AccessToken struct {
 	ExpiresAt Null[Time] `json:"expires_at"`
 	// LastUsedAt is when it was last used, to within some minutes.
 	LastUsedAt Null[Time] `json:"last_used_at"`
-	// CreatedAt and UpdatedAt are when it was made and changed.
+	// CreatedAt is when it was made.
 	CreatedAt Null[Time] `json:"created_at"`
+	// UpdatedAt is when it was last changed.
 	UpdatedAt Null[Time] `json:"updated_at"`
 }
 

@@ -35,11 +35,13 @@ type Placement struct {
 	Enabled Null[bool] `json:"-"`
 	// MessageType is what is sent when it is used.
 	MessageType MessageType `json:"message_type"`
-	// TargetLinkURI is where it leads in LTI 1.3, URL in LTI 1.1.
+	// TargetLinkURI is where it leads in LTI 1.3.
 	TargetLinkURI string `json:"target_link_uri"`
-	URL           string `json:"url"`
-	// Text is what people see; Label the same in the language of the user.
-	Text  string `json:"text"`
+	// URL is where it leads in LTI 1.1.
+	URL string `json:"url"`
+	// Text is what people see.
+	Text string `json:"text"`
+	// Label is the same in the language of the user.
 	Label string `json:"label"`
 	// Visibility is who sees it: "admins", "members" or "public".
 	Visibility string `json:"visibility"`
@@ -48,9 +50,9 @@ type Placement struct {
 	// Default is "enabled" or "disabled": whether course_navigation shows it
 	// unless a teacher says otherwise.
 	Default string `json:"default"`
-	// DisplayType is the layout of the page; WindowTarget is "_blank" for a new
-	// tab of the browser.
-	DisplayType  string `json:"display_type"`
+	// DisplayType is the layout of the page: "full_width_in_context".
+	DisplayType string `json:"display_type"`
+	// WindowTarget is "_blank" for a new tab of the browser.
 	WindowTarget string `json:"windowTarget"`
 	// IconURL is its picture.
 	IconURL string `json:"icon_url"`
@@ -84,12 +86,13 @@ func (p *Placement) UnmarshalJSON(data []byte) error {
 type Tool struct {
 	// ID is Canvas's number for the tool.
 	ID ID `json:"id"`
-	// Name and Description are what people see.
-	Name        string `json:"name"`
+	// Name is what people see.
+	Name string `json:"name"`
+	// Description is what people read about it.
 	Description string `json:"description"`
-	// URL is where it leads unless a placement says otherwise, Domain the host
-	// by which links are taken for the tool's.
-	URL    string `json:"url"`
+	// URL is where it leads unless a placement says otherwise.
+	URL string `json:"url"`
+	// Domain is the host by which links are taken for the tool's.
 	Domain string `json:"domain"`
 	// ConsumerKey is its key in LTI 1.1; "N/A" in LTI 1.3.
 	ConsumerKey string `json:"consumer_key"`
@@ -110,8 +113,9 @@ type Tool struct {
 	UnifiedToolID Null[string] `json:"unified_tool_id"`
 	// CustomFields are sent with each launch.
 	CustomFields map[string]any `json:"custom_fields"`
-	// CreatedAt and UpdatedAt are when it was installed and changed.
+	// CreatedAt is when it was installed.
 	CreatedAt Null[Time] `json:"created_at"`
+	// UpdatedAt is when it was last changed.
 	UpdatedAt Null[Time] `json:"updated_at"`
 	// Placements are where it appears, sorted by name. In Canvas's answer each
 	// is a field; every field that is an object counts, so that placements

@@ -7,9 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime/multipart"
 	"net/http"
-	"net/textproto"
 	"net/url"
 	"strings"
 
@@ -35,10 +33,12 @@ type Upload struct {
 	// Rename gives the file another name if there is one of its name already.
 	// Otherwise it takes the place of that one, whose content is lost.
 	Rename bool
-	// Content is what is in the file. It is read once, as it is sent.
+	// Content is what is in the file. It is read once, as it is sent. When the
+	// call returns early, one Read of it may still be under way.
 	Content io.Reader
 	// OnProgress is told how many bytes of Content were handed to the network,
-	// from the goroutine that sends them. It must not block. Nil means nobody.
+	// from the goroutine that sends them, and not after the call has returned.
+	// It must not block. Nil means nobody.
 	OnProgress func(sent int64)
 }
 
@@ -70,8 +70,11 @@ func (c *Client) UploadFile(ctx context.Context, course Ref, file Upload) (File,
 		return File{}, err
 	}
 	stored, err := call[File](ctx, c, Request{Op: "confirm upload", Path: confirm.EscapedPath(), Query: confirm.Query()})
-	if e, ok := errors.AsType[*Error](err); ok && e.Status == 0 {
-		e.Code, e.unrun = codeUnknown, false
+	if e, ok := errors.AsType[*Error](err); ok {
+		e.unrun = false // the confirmation may not have run, but the file was sent
+		if e.Status == 0 || errors.Is(e, ErrThrottled) {
+			e.Code = codeUnknown
+		}
 	}
 	return stored, err
 }
@@ -154,10 +157,10 @@ func (c *Client) sendContent(ctx context.Context, to *url.URL, s *slot, u *Uploa
 		Stream: io.MultiReader(bytes.NewReader(head), content, bytes.NewReader(tail)),
 		Size:   int64(len(head)) + u.Size + int64(len(tail)),
 	})
-	switch {
-	case content.err != nil:
+	switch failure := content.stop(); {
+	case failure != nil:
 		// The body was cut short of its length, which no server accepts.
-		return nil, &Error{Op: op, Route: route, Code: codeUpload, cause: content.err}
+		return nil, &Error{Op: op, Route: route, Code: codeUpload, cause: failure}
 	case err != nil && runbook.SafeToRetry(err):
 		return nil, &Error{Op: op, Route: route, Code: codeUpload, cause: err}
 	case err != nil:
@@ -209,113 +212,4 @@ func (c *Client) confirmation(from *url.URL, resp *httpx.Response) (*url.URL, er
 // and past the throttle, whose bucket it does not touch.
 func (c *Client) outside(ctx context.Context, call httpx.Call) (*httpx.Response, error) {
 	return c.http.Do(ctx, call)
-}
-
-// multipartAround returns what comes before and after the content of a file: the
-// parameters in the order in which Canvas gave them, the file as the last part.
-func multipartAround(s *slot, u *Upload) (head, tail []byte, contentType string, err error) {
-	var b bytes.Buffer
-	w := multipart.NewWriter(&b)
-	if err := eachParam(s.Params, w.WriteField); err != nil {
-		return nil, nil, "", err
-	}
-	name := s.Param
-	if name == "" {
-		name = "file"
-	}
-	header := textproto.MIMEHeader{"Content-Disposition": {multipart.FileContentDisposition(name, u.Name)}}
-	if u.ContentType != "" {
-		header.Set("Content-Type", u.ContentType)
-	}
-	if _, err := w.CreatePart(header); err != nil {
-		return nil, nil, "", err
-	}
-	split := b.Len()
-	if err := w.Close(); err != nil {
-		return nil, nil, "", err
-	}
-	return b.Bytes()[:split], b.Bytes()[split:], w.FormDataContentType(), nil
-}
-
-// eachParam calls fn for the fields of a JSON object, in their order, which a map
-// would lose.
-func eachParam(object json.RawMessage, fn func(name, value string) error) error {
-	errForm := errors.New("the parameters that Canvas gives for the file are not an object of texts")
-	if len(object) == 0 || string(object) == "null" {
-		return nil
-	}
-	d := json.NewDecoder(bytes.NewReader(object))
-	if t, err := d.Token(); err != nil || t != json.Delim('{') {
-		return errForm
-	}
-	for d.More() {
-		name, err := d.Token()
-		if err != nil {
-			return errForm
-		}
-		var value looseText
-		if err := d.Decode(&value); err != nil {
-			return errForm
-		}
-		if strings.HasPrefix(string(value), "{") || strings.HasPrefix(string(value), "[") {
-			return errForm
-		}
-		key, _ := name.(string) // as the names of an object are
-		if err := fn(key, string(value)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// exactly reads a number of bytes, and fails if there are fewer or more.
-type exactly struct {
-	from   io.Reader
-	left   int64
-	sent   int64
-	report func(int64)
-	err    error
-}
-
-func (e *exactly) Read(p []byte) (int, error) {
-	if e.err != nil {
-		return 0, e.err
-	}
-	if e.left == 0 {
-		if !e.atEnd() {
-			e.err = fmt.Errorf("the content is longer than the %d bytes that were announced", e.sent)
-			return 0, e.err
-		}
-		return 0, io.EOF
-	}
-	n, err := e.from.Read(p[:min(int64(len(p)), e.left)])
-	e.left -= int64(n)
-	e.sent += int64(n)
-	if n > 0 && e.report != nil {
-		e.report(e.sent)
-	}
-	switch {
-	case e.left == 0 && (err == nil || errors.Is(err, io.EOF)):
-		return n, nil
-	case errors.Is(err, io.EOF):
-		e.err = fmt.Errorf("the content ended after %d bytes, %d before its announced end", e.sent, e.left)
-	case err != nil:
-		e.err = fmt.Errorf("the content cannot be read: %w", err)
-	}
-	return n, e.err
-}
-
-// atEnd reports whether nothing follows.
-func (e *exactly) atEnd() bool {
-	var one [1]byte
-	for range 100 { // readers may return nothing without an error
-		n, err := e.from.Read(one[:])
-		if n > 0 {
-			return false
-		}
-		if err != nil {
-			return true
-		}
-	}
-	return true
 }

@@ -270,6 +270,27 @@ func TestUploadThatTheFileServiceRefuses(t *testing.T) {
 	require.NotErrorIs(t, err, canvas.ErrForbidden, "that is about the user of the token")
 }
 
+// A file service that answers before it has read everything leaves a transport
+// that goes on reading for a while.
+func TestUploadThatIsRefusedEarly(t *testing.T) {
+	service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/put" {
+			http.Error(w, `{"message":"too large"}`, http.StatusRequestEntityTooLarge)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"upload_url":"http://%s/put","upload_params":{"policy":"{\"a\":1}"}}`, r.Host)
+	}))
+	defer service.Close()
+	c, err := canvas.New(canvas.Config{BaseURL: service.URL, Token: runbook.NewSecret("t")})
+	require.NoError(t, err)
+	sent := int64(0)
+	_, err = c.UploadFile(t.Context(), "1", canvas.Upload{Name: "x", Size: 64 << 20, Content: io.LimitReader(zeros{}, 64<<20), OnProgress: func(n int64) { sent = n }})
+	require.Error(t, err)
+	assert.False(t, runbook.SafeToRetry(err))
+	assert.Less(t, sent, int64(64<<20))
+}
+
 func TestUploadEndsWithItsContext(t *testing.T) {
 	c, fake := campus(t)
 	course := ref(fake.Add(canvastest.Courses, canvastest.RootAccount, nil))

@@ -8,15 +8,17 @@ import "context"
 type User struct {
 	// ID is Canvas's number for the user.
 	ID ID `json:"id"`
-	// Name is the whole name, ShortName how the user wants to be called, and
-	// SortableName the form "last, first".
-	Name         string `json:"name"`
-	ShortName    string `json:"short_name"`
+	// Name is the whole name.
+	Name string `json:"name"`
+	// ShortName is how the user wants to be called.
+	ShortName string `json:"short_name"`
+	// SortableName is the name in the form "last, first".
 	SortableName string `json:"sortable_name"`
 	// LoginID is what the user logs in with.
 	LoginID Null[string] `json:"login_id"`
-	// SISUserID and IntegrationID are the user's ids in other systems.
-	SISUserID     Null[string] `json:"sis_user_id"`
+	// SISUserID is the user's id in the student system.
+	SISUserID Null[string] `json:"sis_user_id"`
+	// IntegrationID is the user's id in another system.
 	IntegrationID Null[string] `json:"integration_id"`
 	// Email is the address that mail goes to. It needs include[] "email", and
 	// is not in a profile.

@@ -61,7 +61,11 @@ func TestTheToolBesideARealApplication(t *testing.T) {
 		"OPS_TOKEN": services.OpsToken, "LISTEN": "127.0.0.1:0",
 	}
 
-	_, checks := one(t, env)
+	var checks map[string]map[string]any
+	require.Eventually(t, func() bool { // the application makes its tables when it starts
+		_, checks = one(t, env)
+		return checks["application"]["status"] == "healthy"
+	}, 30*time.Second, 100*time.Millisecond)
 	for _, name := range []string{
 		"postgres", "redis", "application", "application/database", "application/metrics", "application/keys",
 		"application/websocket", "closed/health/metrics", "closed/health/security-metrics", "closed/health/canvas/rate-limits",
