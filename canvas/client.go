@@ -65,7 +65,11 @@ type Client struct {
 	throttle *Throttle
 	priority Priority
 	http     *httpx.Client
+	outer    *httpx.Client // for services other than the API: no token, no throttle
 }
+
+// transferTimeout is how long a file may take on its way.
+const transferTimeout = time.Hour
 
 // DefaultUserAgent is sent if [Config] has no other.
 const DefaultUserAgent = "runbook (go.acu.edu.au/runbook)"
@@ -123,6 +127,7 @@ func New(cfg Config) (*Client, error) {
 		Unrun:  unrun,
 		Follow: func(to *url.URL) bool { return !isLogin(to) },
 	})
+	c.outer = httpx.New(httpx.Config{HTTP: cfg.HTTP, UserAgent: cfg.UserAgent, AttemptTimeout: transferTimeout, MaxBody: cfg.MaxBody})
 	return c, nil
 }
 

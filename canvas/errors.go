@@ -55,7 +55,9 @@ type Error struct {
 	Status int
 	// Code is Canvas's own name for the error, if it has one: "invalid_client",
 	// "internal_server_error". Some are ours: "redirect", "unreadable",
-	// "graphql", "paging".
+	// "graphql", "paging"; "upload" when the file service refused, "unchanged"
+	// when an answer of 200 shows that nothing was changed, "failed" when a job
+	// failed, and "unknown outcome" when nobody can tell.
 	Code string
 	// Problems are what Canvas says, one for each of its messages. The texts
 	// may be translated, and may name people.

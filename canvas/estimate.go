@@ -192,10 +192,10 @@ func (e *estimate) observe(now, started time.Time, remaining float64) {
 		}
 	}
 	certain := remaining - unseen
-	if e.sure.agree(certain+e.own) >= few {
+	if e.sure.agree(now, certain+e.own) >= few {
 		e.mark.add(now, e.sure.low)
 	}
-	if n := e.likely.agree(remaining + e.own); n >= many || n >= few && !e.mark.learnt {
+	if n := e.likely.agree(now, remaining+e.own); n >= many || n >= few && !e.mark.learnt {
 		e.mark.add(now, e.likely.low)
 	}
 	// What our own requests hold cannot be free.
@@ -261,17 +261,23 @@ func (x *extreme) value() float64 { return max(x.old, x.cur) }
 
 // accord counts the latest answers that agree on a value. While some requests
 // or answers are on their way, or answers overtake each other, they differ by
-// whole reservations. A few that agree may do so by chance, many do not.
+// whole reservations. A few that agree may do so by chance, many do not; and
+// those that come at once count as one, since what one of them overtook, all did.
 type accord struct {
 	first, low float64
 	n          int
+	counted    time.Time // when n was raised last
 }
 
-func (a *accord) agree(v float64) int {
+func (a *accord) agree(now time.Time, v float64) int {
 	if a.n == 0 || math.Abs(v-a.first) > 2 {
-		a.first, a.low, a.n = v, v, 0
+		*a = accord{first: v, low: v, n: 1, counted: now}
+		return a.n
 	}
 	a.low = min(a.low, v)
-	a.n++
+	if now.Sub(a.counted) >= quickest {
+		a.n++
+		a.counted = now
+	}
 	return a.n
 }

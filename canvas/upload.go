@@ -211,5 +211,5 @@ func (c *Client) confirmation(from *url.URL, resp *httpx.Response) (*url.URL, er
 // outside sends a call to another service than Canvas's API: without a token,
 // and past the throttle, whose bucket it does not touch.
 func (c *Client) outside(ctx context.Context, call httpx.Call) (*httpx.Response, error) {
-	return c.http.Do(ctx, call)
+	return c.outer.Do(ctx, call)
 }
