@@ -34,8 +34,8 @@ var mayCompile = map[string][]string{
 	"canvas/canvasprobe":          {"", "health", "incident", "canvas", "internal/httpx", "internal/clientcreds", "internal/netcheck", "internal/netcheck/httpcheck", "github.com/hashicorp/", "golang.org/x/oauth2", "golang.org/x/time"},
 	"canvas/canvastest":           {},
 	"canvas/usage":                {"", "health", "incident", "canvas", "internal/httpx", "internal/clientcreds", "github.com/hashicorp/", "golang.org/x/oauth2", "golang.org/x/time"},
-	"incident":                    {"", "health"},
-	"incident/incidenttest":       {"", "health", "incident"},
+	"incident":                    {},
+	"incident/incidenttest":       {"", "incident"},
 	"internal/clientcreds":        {"", "golang.org/x/oauth2"},
 	"internal/httpx":              {"", "github.com/hashicorp/"},
 	"internal/netcheck":           {"health"},
@@ -44,8 +44,8 @@ var mayCompile = map[string][]string{
 	"internal/services":           {},
 	"internal/sqlmigrate":         {},
 	"examples/internal/config":    {"", "github.com/goccy/go-yaml"},
-	"examples/internal/estate":    {},
-	"examples/morning":            {"", "health", "health/httpprobe", "internal/netcheck", "internal/netcheck/httpcheck", "examples/internal/config", "examples/internal/estate", "github.com/goccy/go-yaml", "golang.org/x/term", "golang.org/x/sys"},
+	"examples/internal/estate":    {"canvas/canvastest"},
+	"examples/morning":            {"", "health", "health/httpprobe", "incident", "canvas", "canvas/canvasprobe", "canvas/canvastest", "internal/httpx", "internal/clientcreds", "internal/netcheck", "internal/netcheck/httpcheck", "examples/internal/config", "examples/internal/estate", "github.com/goccy/go-yaml", "github.com/hashicorp/", "golang.org/x/oauth2", "golang.org/x/time", "golang.org/x/term", "golang.org/x/sys"},
 	"examples/sidecar":            {"", "health", "health/httpprobe", "health/promhealth", "health/redisprobe", "health/sqlprobe", "health/wsprobe", "internal/netcheck", "internal/netcheck/httpcheck", "github.com/", "golang.org/x/", "google.golang.org/protobuf", "go.yaml.in/yaml", "go.uber.org/atomic"},
 }
 

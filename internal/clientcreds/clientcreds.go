@@ -142,12 +142,21 @@ func (s *Source) grant(ctx context.Context, scopes []string) (Token, error) {
 			"client_assertion":      {assertion.Reveal()},
 		},
 	}
-	ctx = context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: s.cfg.Transport})
-	token, err := cfg.Token(ctx)
+	token, err := cfg.Token(WithTransport(ctx, s.cfg.Transport))
 	if err != nil {
 		return Token{}, Refine(err)
 	}
 	return NewToken(token, s.cfg.Early), nil
+}
+
+// WithTransport returns a context with which golang.org/x/oauth2 makes its calls
+// by way of transport. It follows no redirects: 307 and 308 would send the
+// secrets in the body wherever the endpoint says.
+func WithTransport(ctx context.Context, transport http.RoundTripper) context.Context {
+	return context.WithValue(ctx, oauth2.HTTPClient, &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	})
 }
 
 // NewToken returns the access token of t, to be replaced early before it

@@ -207,3 +207,34 @@ func TestPace(t *testing.T) {
 		assert.InDelta(t, 19, time.Since(start).Seconds(), 0.1, "who gave up has not used its turn")
 	})
 }
+
+// A redirect of the token endpoint is an answer that is no token. To follow 307
+// or 308 would hand the assertion to another host.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		var elsewhere []string
+		host := roundTripper(func(r *http.Request) (*http.Response, error) {
+			resp := &http.Response{StatusCode: status, Header: http.Header{"Location": {"https://thief.test/token"}}, Body: http.NoBody, Request: r}
+			if r.URL.Host != "platform.test" {
+				elsewhere = append(elsewhere, r.Method+" "+r.URL.String())
+				resp.StatusCode = 200
+			}
+			return resp, nil
+		})
+		s, err := clientcreds.New(clientcreds.Config{
+			TokenURL:  "https://platform.test/token",
+			Assertion: func(context.Context, string) (runbook.Secret, error) { return runbook.NewSecret("canary"), nil },
+			Transport: httpx.New(httpx.Config{HTTP: &http.Client{Transport: host}}),
+		})
+		require.NoError(t, err)
+		_, err = s.Token(t.Context(), "a")
+		e, ok := errors.AsType[*clientcreds.Error](err)
+		require.True(t, ok, "%v", err)
+		assert.Equal(t, status, e.Status)
+		assert.Empty(t, elsewhere)
+	}
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

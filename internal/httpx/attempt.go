@@ -3,11 +3,13 @@ package httpx
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"sync/atomic"
 	"time"
 )
@@ -24,18 +26,25 @@ func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
 	if r == nil {
 		return nil, errors.New("the admission dropped the context of the request")
 	}
-	t := &tracer{}
+	if err := req.Context().Err(); err != nil {
+		r.last = verdict{known: true, unrun: true}
+		return nil, &unsent{err}
+	}
 	ctx, cancel := context.WithTimeout(req.Context(), a.c.cfg.AttemptTimeout)
 	defer cancel()
-	ctx = httptrace.WithClientTrace(ctx, t.trace())
-	resp, err := a.next.RoundTrip(req.WithContext(ctx))
+	t := &tracer{stop: cancel}
+	resp, err := a.next.RoundTrip(req.WithContext(httptrace.WithClientTrace(ctx, t.trace())))
 	switch {
 	case err == nil && resp == nil:
 		err = fmt.Errorf("%w: neither answer nor error", ErrTransport)
 	case err == nil:
 		err = a.read(resp)
 	}
-	if err != nil && ctx.Err() != nil && req.Context().Err() == nil {
+	switch {
+	case err == nil:
+	case t.reset.Load():
+		err = errReset
+	case ctx.Err() != nil && req.Context().Err() == nil:
 		err = &attemptTimeout{a.c.cfg.AttemptTimeout}
 	}
 	v := verdict{known: true}
@@ -67,6 +76,12 @@ func (a *attempts) read(resp *http.Response) error {
 	if resp.Request != nil && resp.Request.Method == http.MethodHead {
 		resp.Body = &memory{} // its Content-Length is that of a GET
 		return nil
+	}
+	if location := resp.Header.Get("Location"); location != "" && resp.StatusCode/100 == 3 {
+		if _, err := url.Parse(location); err != nil {
+			// http.Client would say so too, and quote it.
+			return fmt.Errorf("status %d, with a Location that is not a URL", resp.StatusCode)
+		}
 	}
 	limit := a.c.cfg.MaxBody
 	if resp.ContentLength > limit {
@@ -107,15 +122,44 @@ func (m *memory) Close() error { return nil }
 // tracer watches whether a request got as far as a connection. Only a
 // transport that reports looking for one, and none found, proves that nothing
 // was sent: one that reports nothing, such as one in memory, proves nothing.
-type tracer struct{ asked, got atomic.Bool }
+//
+// It also keeps net/http from sending a request again by itself, past the
+// admission. Over HTTP/1 that does so once, and with a mutation only if nothing
+// was written (or the request has an Idempotency-Key). Over HTTP/2 it goes on
+// until the time is over, with mutations too, also after a reset with
+// PROTOCOL_ERROR (golang.org/issue/42777), which proxies send when an answer is
+// malformed, of a request that was run. The resets that prove the opposite, such
+// as REFUSED_STREAM, cannot be told apart from here, and count as unknown.
+type tracer struct {
+	asked, got, http2, wrote, reset atomic.Bool
+
+	stop context.CancelFunc
+}
+
+var errReset = errors.New("the HTTP/2 stream was reset after the request was sent")
+
+func (t *tracer) gotConn(info httptrace.GotConnInfo) {
+	t.got.Store(true)
+	if t.http2.Load() && t.wrote.Load() {
+		t.reset.Store(true)
+		t.stop()
+	}
+	conn, ok := info.Conn.(interface{ ConnectionState() tls.ConnectionState })
+	t.http2.Store(ok && conn.ConnectionState().NegotiatedProtocol == "h2")
+}
+
+func (t *tracer) wroteHeaders() {
+	t.got.Store(true)
+	t.wrote.Store(true)
+}
 
 func (t *tracer) unsent() bool { return t.asked.Load() && !t.got.Load() }
 
 func (t *tracer) trace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
 		GetConn:              func(string) { t.asked.Store(true) },
-		GotConn:              func(httptrace.GotConnInfo) { t.got.Store(true) },
-		WroteHeaders:         func() { t.got.Store(true) },
+		GotConn:              t.gotConn,
+		WroteHeaders:         t.wroteHeaders,
 		WroteRequest:         func(httptrace.WroteRequestInfo) { t.got.Store(true) },
 		GotFirstResponseByte: func() { t.got.Store(true) },
 	}

@@ -650,3 +650,59 @@ func BenchmarkDo(b *testing.B) {
 		}
 	})
 }
+
+// What has ended before it was sent is proven not to have run.
+func TestContextThatHasEnded(t *testing.T) {
+	t.Parallel()
+	s := newRaw(t, func(_ int, conn net.Conn) { write(conn, answer200) })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := quick(httpx.Config{}).Do(ctx, httpx.Call{Op: "test", Method: "POST", URL: parse(t, s.url()), Body: []byte("x")})
+	require.ErrorIs(t, err, context.Canceled)
+	assert.True(t, runbook.SafeToRetry(err))
+	assert.Zero(t, s.count())
+}
+
+// http.Client quotes a Location that it cannot read. There may be a ticket in it.
+func TestUnreadableLocationIsNotQuoted(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{"GET", "POST"} {
+		s := newRaw(t, func(_ int, conn net.Conn) {
+			write(conn, "HTTP/1.1 302 Found\r\nLocation: https://files.test/%zz?ticket=canary\r\nContent-Length: 0\r\n\r\n")
+		})
+		_, err := quick(httpx.Config{Retries: -1}).Do(t.Context(), httpx.Call{Op: "test", Method: method, URL: parse(t, s.url())})
+		require.ErrorContains(t, err, "302")
+		assert.NotContains(t, fmt.Sprintf("%+v %v", err, errors.Unwrap(err)), "canary")
+		assert.False(t, runbook.SafeToRetry(err))
+	}
+}
+
+// A transport that tries several ways in turn reports several errors. All must
+// say that nothing was sent.
+func TestJoinedErrorsMustAllSayUnsent(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		err  error
+		sent int
+		safe bool
+	}{
+		"all":         {errors.Join(unsentError{}, unsentError{}), 4, true},
+		"one of them": {errors.Join(unsentError{}, errors.New("connection reset")), 1, false},
+		"none":        {errors.Join(errors.New("connection reset")), 1, false},
+	} {
+		var sent atomic.Int32
+		host := &http.Client{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+			sent.Add(1)
+			return nil, test.err
+		})}
+		_, err := quick(httpx.Config{HTTP: host}).Do(t.Context(), httpx.Call{Method: "POST", URL: parse(t, "http://a.test")})
+		require.Error(t, err, name)
+		assert.EqualValues(t, test.sent, sent.Load(), name)
+		assert.Equal(t, test.safe, runbook.SafeToRetry(err), name)
+	}
+}
+
+type unsentError struct{}
+
+func (unsentError) Error() string     { return "not sent" }
+func (unsentError) SafeToRetry() bool { return true }

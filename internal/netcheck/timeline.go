@@ -105,7 +105,9 @@ func (t *Timeline) Connected(conn net.Conn) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.enter(Sending)
-	t.address = conn.RemoteAddr().String()
+	if conn != nil { // a transport in memory has none
+		t.address = conn.RemoteAddr().String()
+	}
 	t.passed[Resolving], t.passed[Connecting] = true, true
 	t.passed[Securing] = t.passed[Securing] || secure
 }
