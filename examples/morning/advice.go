@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/url"
 
+	"go.acu.edu.au/runbook/canvas/canvasprobe"
 	"go.acu.edu.au/runbook/health"
 )
 
@@ -53,6 +54,10 @@ func general(c health.Cause, l line) string {
 		return "The connection breaks before the answer is complete. Run this again; if it stays, the service or the proxy before it crashes on this request: read its logs."
 	case health.CauseUnauthorized:
 		return "The monitoring credential is not accepted; users need not be affected. Make a new one and set the variable or file that the configuration names."
+	case canvasprobe.CausePermission:
+		return "The monitoring token is accepted, but its user or its scopes do not allow this; users need not be affected. Ask a Canvas administrator for what is named above."
+	case canvasprobe.CauseKeyGone:
+		return "Canvas is up: it was overwritten from production, and the token that was made only here is lost. Make a new one and set the variable or file that the configuration names."
 	case health.CauseNotJSON, health.CauseProtocol, health.CauseTooLarge, health.CauseMissing:
 		return "Either something else answers at this address, or a release changed the answer and the configuration has to follow. Look at it:\n$ curl -i " + l.target
 	case health.CauseThrottled:

@@ -16,7 +16,7 @@ import (
 // endpointLatency is how long every answer takes in the benchmarks.
 const endpointLatency = 20 * time.Millisecond
 
-// BenchmarkMorning is the whole routine for three environments: 30 checks, 42
+// BenchmarkMorning is the whole routine for three environments: 33 checks, 45
 // requests, each on a connection of its own. Target: the slowest single endpoint
 // plus 50 ms ("over-ms").
 func BenchmarkMorning(b *testing.B) {

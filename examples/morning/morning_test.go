@@ -37,6 +37,7 @@ var normal = []struct {
 	{regexp.MustCompile(`[A-Z][a-z]{2} \d+ [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d \S+`), "DATE"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d UTC`), "DATE"},
 	{regexp.MustCompile(`\b\d+(\.\d+)? ?m?s\b`), "TIME"},
+	{regexp.MustCompile(`\b\d+(\.\d+)? of 600 left`), "UNITS of 600 left"},
 }
 
 // normalize replaces what differs from run to run, and undoes the breaking of
@@ -76,7 +77,7 @@ var exits = map[estate.Scenario]int{
 	estate.Healthy: 0, estate.ApplicationDown: 2, estate.Unreachable: 2, estate.NameUnknown: 2, estate.Hanging: 2, estate.Slow: 1,
 	estate.NotJSON: 2, estate.TokenRejected: 1, estate.DatabaseGone: 2, estate.MemoryHigh: 1, estate.RedisGone: 1, estate.ErrorRateHigh: 1, estate.RecentErrors: 1,
 	estate.CertificateExpiring: 1, estate.CertificateExpired: 2, estate.CanvasDown: 2, estate.CanvasMaintenance: 1,
-	estate.CanvasThrottled: 1, estate.CanvasThrottled403: 1,
+	estate.CanvasThrottled: 1, estate.CanvasThrottled403: 1, estate.CanvasTokenRevoked: 2,
 }
 
 // Every scenario ends with its exit code and reads as its golden file: the
@@ -147,6 +148,8 @@ func TestCauses(t *testing.T) {
 		estate.MemoryHigh:         "performance threshold",
 		estate.CanvasMaintenance:  "canvas maintenance",
 		estate.CanvasThrottled:    "canvas-api throttled",
+		estate.CanvasTokenRevoked: "canvas-api unauthorized",
+		estate.CanvasDown:         "canvas status",
 	} {
 		t.Run(string(scenario), func(t *testing.T) {
 			t.Parallel()
@@ -174,7 +177,7 @@ func TestJSON(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(stdout), &r))
 	forget(r)
 	first := r["environments"].([]any)[2].(map[string]any)
-	first["checks"] = first["checks"].([]any)[8:9]
+	first["checks"] = first["checks"].([]any)[9:10]
 	r["environments"] = []any{first}
 	text, err := json.MarshalIndent(r, "", "  ")
 	require.NoError(t, err)

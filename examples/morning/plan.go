@@ -35,6 +35,7 @@ type line struct {
 // takes longer than most. client is nil for real systems.
 func makePlan(s *settings, file *config.File, client *http.Client, most time.Duration) *plan {
 	p := &plan{}
+	shared := newCanvases(s, file, client)
 	told := make(map[string]bool) // problems of a check are reported once, not per environment
 	for i := range s.Environments {
 		e := &s.Environments[i]
@@ -53,7 +54,7 @@ func makePlan(s *settings, file *config.File, client *http.Client, most time.Dur
 			if len(c.Only) > 0 && !slices.Contains(c.Only, e.Name) {
 				continue
 			}
-			b := &builder{file: file, path: "checks[" + strconv.Itoa(j) + "]", told: told, env: e, values: values}
+			b := &builder{file: file, path: "checks[" + strconv.Itoa(j) + "]", told: told, env: e, values: values, canvases: shared}
 			prober, target := b.prober(c, client)
 			timeout := s.Timeout
 			if c.Timeout > 0 {
@@ -90,11 +91,12 @@ func dependencies(s *settings, environment string, c *check) []string {
 
 // builder makes the parts of one check for one environment.
 type builder struct {
-	file   *config.File
-	path   string
-	told   map[string]bool
-	env    *environment
-	values map[string]string
+	file     *config.File
+	path     string
+	told     map[string]bool
+	env      *environment
+	values   map[string]string
+	canvases *canvases
 }
 
 // problem reports a problem at a key of the check, once for all environments.
@@ -129,6 +131,9 @@ func (b *builder) next(c *check) map[string]string {
 
 // prober makes the prober of a check, and says what it asks.
 func (b *builder) prober(c *check, client *http.Client) (prober health.Prober, target string) {
+	if c.Canvas != "" {
+		return b.canvas(c)
+	}
 	cfg := httpprobe.Config{
 		URL:             b.fill("url", c.URL),
 		Header:          make(http.Header),

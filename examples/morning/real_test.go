@@ -33,6 +33,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"go.acu.edu.au/runbook/canvas/canvastest"
 	"go.acu.edu.au/runbook/internal/services"
 )
 
@@ -104,22 +105,11 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, postgres: services.StartPostgres(t), redis: services.StartRedis(t)}
-	canvas := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		rw.Header().Set("Content-Type", "application/json")
-		switch r.URL.Path {
-		case "/health_check":
-			fmt.Fprint(rw, `{"status":"canvas ok"}`)
-		case "/api/v1/users/self":
-			rw.Header().Set("X-Rate-Limit-Remaining", "599.5")
-			fmt.Fprint(rw, `{"id":1,"name":"QA Automation"}`)
-		default:
-			http.NotFound(rw, r)
-		}
-	}))
+	canvas := httptest.NewServer(&canvastest.Server{})
 	t.Cleanup(canvas.Close)
 	w.application = services.StartApplication(t, services.Application{Env: map[string]string{
 		"DATABASE_URL": w.postgres.URL(), "REDIS_URL": w.redis.URL(),
-		"CANVAS_URL_PROD": canvas.URL, "CANVAS_TOKEN_PROD": "canvas-token-of-the-tests",
+		"CANVAS_URL_PROD": canvas.URL, "CANVAS_TOKEN_PROD": canvastest.AdminToken,
 	}})
 	target, err := url.Parse(w.application.URL())
 	require.NoError(t, err)
@@ -147,6 +137,7 @@ func (w *world) configFor(application, canvas string) string {
 		"https://qa-automation.acu.edu.au", application,
 		"https://aculeo.instructure.com", canvas,
 		"timeout: 10s", "timeout: 3s",
+		"status_page: https://status.instructure.com", "",
 		"latency: {warn: 5s}", "latency: {warn: 1s}",
 	).Replace(text)
 	file := filepath.Join(w.t.TempDir(), "morning.yaml")
@@ -158,7 +149,7 @@ func (w *world) configFor(application, canvas string) string {
 func (w *world) morning(config string) (code int, text string, checks map[string]map[string]any) {
 	w.t.Helper()
 	getenv := func(name string) string {
-		return map[string]string{"QA_AUTOMATION_PRODUCTION_TOKEN": services.OpsToken, "CANVAS_PRODUCTION_TOKEN": "canvas-token-of-the-tests"}[name]
+		return map[string]string{"QA_AUTOMATION_PRODUCTION_TOKEN": services.OpsToken, "CANVAS_PRODUCTION_TOKEN": canvastest.AdminToken}[name]
 	}
 	var plain, errs bytes.Buffer
 	began := time.Now()

@@ -164,9 +164,9 @@ func explainedBy(s health.State, all *health.Report) string {
 	if parent, ok := all.Check(s.BlockedBy); ok && !(saidItself(s.Last.Cause) && saidItself(parent.Last.Cause)) {
 		return s.BlockedBy
 	}
-	if s.Status == health.Maintenance {
+	if s.Status == health.Maintenance || s.Last.Cause == health.CauseThrottled { // no failures, and not news twice either
 		for _, name := range s.DependsOn {
-			if parent, ok := all.Check(name); ok && parent.Status == health.Maintenance {
+			if parent, ok := all.Check(name); ok && parent.Status == s.Status && parent.Last.Cause == s.Last.Cause {
 				return name
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.acu.edu.au/runbook"
+	"go.acu.edu.au/runbook/canvas/canvasprobe"
 	"go.acu.edu.au/runbook/examples/internal/config"
 	"go.acu.edu.au/runbook/health"
 )
@@ -17,6 +18,7 @@ import (
 // settings is the configuration file; config.sample.yaml explains every key.
 type settings struct {
 	Timeout      time.Duration `config:"timeout"`
+	StatusPage   string        `config:"status_page"`
 	Environments []environment `config:"environments,required"`
 	Checks       []check       `config:"checks,required"`
 }
@@ -31,6 +33,7 @@ type check struct {
 	Name        string            `config:"name,required"`
 	Title       string            `config:"title"`
 	URL         string            `config:"url,required"`
+	Canvas      string            `config:"canvas"`
 	Headers     map[string]string `config:"headers"`
 	Auth        *auth             `config:"auth"`
 	Interval    time.Duration     `config:"interval"`
@@ -101,7 +104,7 @@ var causes = []health.Cause{
 	health.CauseStatus, health.CauseUnauthorized, health.CauseProtocol, health.CauseNotJSON, health.CauseTooLarge,
 	health.CauseAssertion, health.CauseMissing, health.CauseThreshold, health.CauseSlow, health.CauseCertificate,
 	health.CauseThrottled, health.CauseMaintenance, health.CauseFailed, health.CausePending, health.CausePanic,
-	health.CauseHung, health.CauseNotAsked,
+	health.CauseHung, health.CauseNotAsked, canvasprobe.CausePermission, canvasprobe.CauseKeyGone,
 }
 
 var (
@@ -162,7 +165,7 @@ func validateName(file *config.File, path, name string, seen map[string]bool) {
 }
 
 // validateCheck finds what the program alone can find; what a probe needs is
-// validated by httpprobe when it is made.
+// validated by httpprobe or canvasprobe when it is made.
 func (s *settings) validateCheck(file *config.File, path string, c *check, i int, names []string) {
 	if c.Title == "" {
 		c.Title = c.Name
@@ -180,6 +183,7 @@ func (s *settings) validateCheck(file *config.File, path string, c *check, i int
 	if c.Samples < 1 || c.Samples > maxSamples {
 		file.Problem(path+".samples", "must be from 1 to %d", maxSamples)
 	}
+	c.validateCanvas(file, path)
 	for j, name := range c.DependsOn {
 		if !slices.Contains(names, name) || name == c.Name {
 			file.Problem(path+".depends_on["+strconv.Itoa(j)+"]", "is not the name of another check")
@@ -210,6 +214,15 @@ func (s *settings) validateCheck(file *config.File, path string, c *check, i int
 
 // measurements returns the names that may be used in show.
 func (c *check) measurements() []string {
+	switch c.Canvas {
+	case "":
+	case canvasUp:
+		return []string{"response_time", "endpoint"}
+	case canvasQuota:
+		return []string{"response_time", "quota_remaining", "quota_limit", "quota_others", "requests_waiting", "throttled_share"}
+	default:
+		return []string{"response_time"}
+	}
 	names := []string{"response_time", "status_code"}
 	if c.Certificate != nil {
 		names = append(names, "certificate_expiry")

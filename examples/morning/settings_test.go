@@ -19,6 +19,7 @@ const canary = "canary-secret-7f3a"
 
 // broken has one problem of each kind.
 const broken = `timeout: soon
+status_page: https://status.example.com/page
 environments:
   - name: test
     values: {application: "https://user:canary-secret-7f3a@example.com"}
@@ -51,6 +52,25 @@ checks:
     url: "{where}/health"
   - name: application
     url: ftp://example.com
+  - name: canvas
+    url: https://canvas.example.com/api
+    canvas: token
+    auth: {bearer: token}
+    show: "{status_code}"
+  - name: canvas-api
+    url: https://canvas.example.com
+    canvas: rest
+    auth: {username: a, password: token, header: X-Token, value: token}
+    headers: {Accept: text/html}
+    status: [200]
+    failing: [500]
+    maintenance: [503]
+    contains: ok
+    assert: [{path: .a, want: {b: healthy}}]
+    extract: [{path: .a}]
+    samples: 2
+    certificate: {warn: 24h}
+    next: {permission: ask, key_gone: wait}
 `
 
 func TestConfigErrors(t *testing.T) {
@@ -69,7 +89,7 @@ func TestSampleNeedsItsVariables(t *testing.T) {
 	assert.Equal(t, exitUnchecked, code)
 	assert.Empty(t, stdout)
 	assert.Equal(t, 6, strings.Count(stderr, "\n"))
-	assert.Contains(t, stderr, "config.sample.yaml:23:20: environments[0].secrets.application: the environment variable QA_AUTOMATION_TEST_TOKEN is not set\n")
+	assert.Contains(t, stderr, "config.sample.yaml:28:20: environments[0].secrets.application: the environment variable QA_AUTOMATION_TEST_TOKEN is not set\n")
 }
 
 // A configuration of one's own can be rehearsed on the estate. What the file
@@ -108,7 +128,7 @@ func TestSampleHasTheRunbooksValues(t *testing.T) {
 	s, file := load(config.Source{Name: sampleName, Text: sample, Getenv: world.Getenv})
 	p := makePlan(s, file, nil, time.Minute)
 	require.NoError(t, file.Err())
-	assert.Len(t, p.checks, 30)
+	assert.Len(t, p.checks, 33)
 	checks := make(map[string]check)
 	for _, c := range s.Checks {
 		checks[c.Name] = c

@@ -34,14 +34,14 @@ func (a *application) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 		case <-a.estate.closing:
 		}
-		return
+		panic(http.ErrAbortHandler) // a handler that returns has answered
 	case NotJSON:
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		_, _ = io.WriteString(w, "<!DOCTYPE html><html><head><title>Sign in</title></head><body><form action=\"/login\"></form></body></html>\n")
 		return
 	case Slow:
 		if !wait(r.Context(), a.estate.closing, a.slow) {
-			return
+			panic(http.ErrAbortHandler)
 		}
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {

@@ -1,6 +1,7 @@
 // Package estate is a small world to try the example hosts on: three
 // environments of the QA automation application and their three Canvas
-// instances, in memory, behind real HTTPS on loopback.
+// instances, with the status page of Canvas's makers, in memory, behind real HTTPS
+// on loopback.
 //
 //	e, err := estate.Start(estate.Config{Scenario: estate.DatabaseGone})
 //	if err != nil { … }
@@ -11,14 +12,13 @@
 // own authority, so the configuration for the real systems works here as it is.
 // Everything else is real: names that do not exist, refused connections, TLS
 // handshakes, certificates that expire, answers that never come. Answers have
-// the form of the real ones: FastAPI's for the application, Canvas's own for
-// Canvas (its throttle refuses with a text and not with JSON, its maintenance
-// page is HTML), and the platform's error page when the application is gone.
+// the form of the real ones: FastAPI's for the application, those of package
+// canvastest for Canvas, and the platform's error page when the application is
+// gone.
 //
 // A [Scenario] says what is wrong, with one environment; the others are well.
 // The same scenario gives the same answers every time. An Estate is safe for
-// concurrent use. It is not a Canvas to develop against: it has the endpoints
-// that a health check asks, and no more.
+// concurrent use.
 package estate
 
 import (
@@ -108,6 +108,9 @@ func Start(cfg Config) (*Estate, error) {
 		TLSClientConfig:   &tls.Config{RootCAs: ca.pool(), MinVersion: tls.VersionTLS12},
 		DisableKeepAlives: true,
 	}
+	if err := e.serve(statusPage, Healthy, newStatusPage(cfg.Scenario, time.Now())); err != nil {
+		return nil, errors.Join(fmt.Errorf("estate: %w", err), e.Close())
+	}
 	for _, env := range Environments() {
 		scenario := Healthy
 		if env.Name == cfg.Environment {
@@ -116,7 +119,7 @@ func Start(cfg Config) (*Estate, error) {
 		app := &application{estate: e, env: env, scenario: scenario, slow: cfg.Slow}
 		if err := errors.Join(
 			e.serve(env.Application, scenario, app),
-			e.serve(env.Canvas, scenario.ofCanvas(), &canvas{env: env, scenario: scenario}),
+			e.serve(env.Canvas, scenario.ofCanvas(), newCanvas(env, scenario)),
 		); err != nil {
 			return nil, errors.Join(fmt.Errorf("estate: %w", err), e.Close())
 		}
@@ -173,9 +176,10 @@ func (e *Estate) delayed(h http.Handler) http.Handler {
 		return h
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if wait(r.Context(), e.closing, e.cfg.Latency) {
-			h.ServeHTTP(w, r)
+		if !wait(r.Context(), e.closing, e.cfg.Latency) {
+			panic(http.ErrAbortHandler)
 		}
+		h.ServeHTTP(w, r)
 	})
 }
 

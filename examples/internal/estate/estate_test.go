@@ -101,7 +101,7 @@ func TestRefusals(t *testing.T) {
 		{application + "/healthz", "", 404, `{"detail":"Not Found"}`},
 		{canvas + "/api/v1/users/self", "", 401, "user authorization required"},
 		{canvas + "/api/v1/users/self", "wrong", 401, "Invalid access token."},
-		{canvas + "/api/v1/courses", "", 404, "The specified resource does not exist."},
+		{canvas + "/api/v1/nothing", e.Getenv("CANVAS_PRODUCTION_TOKEN"), 404, "The specified resource does not exist."},
 	} {
 		resp, body, err := get(t, e, tt.url, tt.token)
 		require.NoError(t, err)
@@ -114,8 +114,9 @@ func TestRefusals(t *testing.T) {
 	require.NoError(t, resp.Body.Close())
 	assert.Equal(t, http.StatusMethodNotAllowed, resp.StatusCode)
 
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, canvas+"/health_check", nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, canvas+"/api/v1/users/self", nil)
 	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer "+e.Getenv("CANVAS_PRODUCTION_TOKEN"))
 	req.Header.Set("User-Agent", "")
 	resp, err = e.Client().Do(req)
 	require.NoError(t, err)
@@ -144,6 +145,7 @@ func TestScenarios(t *testing.T) {
 		estate.CanvasMaintenance:  {canvas + "/api/v1/users/self", "", 503, "text/html; charset=utf-8", "scheduled maintenance"},
 		estate.CanvasThrottled:    {canvas + "/api/v1/users/self", "CANVAS_PRODUCTION_TOKEN", 429, "text/plain; charset=utf-8", "Rate Limit Exceeded"},
 		estate.CanvasThrottled403: {canvas + "/api/v1/users/self", "CANVAS_PRODUCTION_TOKEN", 403, "text/plain; charset=utf-8", "403 Forbidden (Rate Limit Exceeded)\n"},
+		estate.CanvasTokenRevoked: {canvas + "/api/v1/users/self", "CANVAS_PRODUCTION_TOKEN", 401, "application/json; charset=utf-8", "Revoked access token."},
 		estate.Slow:               {application + "/health", "", 200, "application/json", "healthy"},
 	} {
 		t.Run(string(scenario), func(t *testing.T) {

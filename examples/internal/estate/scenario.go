@@ -26,6 +26,7 @@ const (
 	CanvasMaintenance   Scenario = "canvas-maintenance"
 	CanvasThrottled     Scenario = "canvas-throttled"
 	CanvasThrottled403  Scenario = "canvas-throttled-403"
+	CanvasTokenRevoked  Scenario = "canvas-token-revoked"
 )
 
 // Description is a scenario in words.
@@ -55,9 +56,10 @@ func Scenarios() []Description {
 		{CertificateExpiring, "the application's certificate expires in 6 days"},
 		{CertificateExpired, "the application's certificate expired yesterday"},
 		{CanvasDown, "Canvas answers 500"},
-		{CanvasMaintenance, "Canvas is in maintenance: 503 and an HTML page"},
+		{CanvasMaintenance, "Canvas is in maintenance, as its status page says: 503 and an HTML page"},
 		{CanvasThrottled, "Canvas refuses requests of our token: 429, rate limit exceeded"},
 		{CanvasThrottled403, "the same as an older Canvas says it: 403 with a text"},
+		{CanvasTokenRevoked, "Canvas does not accept the monitoring token: it was revoked"},
 	}
 }
 
