@@ -151,7 +151,7 @@ func tokenError(err error) error {
 	}
 	out.cause, out.Status, out.Code = nil, e.Status, e.Code
 	out.Route = "POST /login/oauth2/token"
-	out.RequestID = printable(e.Header.Get("X-Request-Context-Id"), 100)
+	out.RequestID = requestID(e.Header)
 	if e.Description != "" {
 		out.Problems = []Problem{{Code: e.Code, Message: e.Description}}
 	}

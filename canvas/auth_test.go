@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math/big"
+	"net/http"
 	"net/url"
 	"sync"
 	"testing"
@@ -179,6 +180,95 @@ func TestRotatedTokenIsNotLost(t *testing.T) {
 		time.Sleep(time.Hour)
 		_, err = withAuth(t, fake, cfg).Do(t.Context(), self, nil)
 		require.NoError(t, err, "another process goes on from what was written")
+	})
+}
+
+// What could not be written does not take the place of what somebody has
+// authorized in the meantime.
+func TestUnsavedTokensYieldToANewAuthorization(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake, cfg := consented(t, "confidential")
+		store := &moody{}
+		got, err := cfg.Store.Get(t.Context(), "canvas")
+		require.NoError(t, err)
+		_, err = store.Put(t.Context(), "canvas", got.Secret, "")
+		require.NoError(t, err)
+		cfg.Store = store
+		c := withAuth(t, fake, cfg)
+		time.Sleep(time.Hour)
+		store.claims = 1
+		_, err = c.Do(t.Context(), self, nil)
+		require.ErrorContains(t, err, "disk full")
+		store.broken = false
+		got, err = store.Get(t.Context(), "canvas")
+		require.NoError(t, err)
+		_, err = store.Put(t.Context(), "canvas", runbook.NewSecret("authorized anew"), got.Version)
+		require.NoError(t, err)
+		_, err = c.Do(t.Context(), self, nil)
+		require.ErrorIs(t, err, canvas.ErrUnauthenticated, "the made-up token is the one that is used")
+		got, err = store.Get(t.Context(), "canvas")
+		require.NoError(t, err)
+		assert.Contains(t, got.Secret.Reveal(), "authorized anew")
+	})
+}
+
+// A code can be used once. If what it gave cannot be written, not even a store
+// that is empty loses it.
+func TestExchangeIntoAStoreThatCannotWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		host := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			return answering(200, `{"access_token":"a","refresh_token":"r","token_type":"Bearer","expires_in":3600}`).Transport.RoundTrip(r)
+		})}
+		store := &moody{broken: true}
+		o, err := canvas.NewOAuth(canvas.OAuthConfig{BaseURL: "https://school.test", ClientID: "1", Store: store, Name: "canvas", HTTP: host})
+		require.NoError(t, err)
+		require.ErrorContains(t, o.Exchange(t.Context(), "code", ""), "disk full")
+		store.broken = false
+		token, err := o.Token(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, "a", token.Reveal())
+	})
+}
+
+// A replica that is held up gives up before another takes over its claim. Two
+// that go on side by side would use a refresh token that rotates twice, and lose
+// both.
+func TestReplicaThatIsHeldUpGivesUpItsClaim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start, used := time.Now(), 0
+		host := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			if time.Since(start) < 65*time.Second {
+				return answering(429, "slow down", "Content-Type", "text/plain", "X-Request-Cost", "", "X-Rate-Limit-Remaining", "", "Retry-After", "25").Transport.RoundTrip(r)
+			}
+			if used++; used > 1 {
+				return answering(400, `{"error":"invalid_grant","error_description":"gone"}`).Transport.RoundTrip(r)
+			}
+			return answering(200, `{"access_token":"a2","refresh_token":"r2","token_type":"Bearer","expires_in":3600}`).Transport.RoundTrip(r)
+		})}
+		store := &runbook.MemoryCredentials{}
+		_, err := store.Put(t.Context(), "canvas", runbook.NewSecret("r1"), "")
+		require.NoError(t, err)
+		replica := func() *canvas.OAuth {
+			o, err := canvas.NewOAuth(canvas.OAuthConfig{BaseURL: "https://school.test", ClientID: "1", Store: store, Name: "canvas", HTTP: host})
+			require.NoError(t, err)
+			return o
+		}
+		first, second := replica(), replica()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			_, err := first.Token(t.Context())
+			assert.ErrorIs(t, err, canvas.ErrThrottled)
+			assert.True(t, runbook.SafeToRetry(err))
+		})
+		time.Sleep(time.Second)
+		token, err := second.Token(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, "a2", token.Reveal())
+		wg.Wait()
+		token, err = first.Token(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, "a2", token.Reveal())
+		assert.Equal(t, 1, used)
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -154,6 +155,10 @@ func TestErrorsKeepNoSecrets(t *testing.T) {
 		assert.NotContains(t, shown, canvastest.AdminToken)
 	}
 	assert.LessOrEqual(t, len(e.Body), 2<<10)
+	_, err = newClient(t, answering(400, `{"errors":[{"message":"no such token: `+canvastest.AdminToken+`"}]}`)).Do(t.Context(), self, nil)
+	e, ok = errors.AsType[*canvas.Error](err)
+	require.True(t, ok)
+	assert.NotContains(t, fmt.Sprintf("%+v", *e), canvastest.AdminToken, "nor does a message")
 }
 
 func FuzzErrorBody(f *testing.F) {

@@ -1,6 +1,7 @@
 package canvas
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -142,13 +143,17 @@ const (
 
 // newError makes the error of an answer whose status is not from 200 to 299.
 func newError(op, route string, resp *httpx.Response, token runbook.Secret) *Error {
+	text := resp.Body
+	if !token.IsZero() {
+		text = bytes.ReplaceAll(text, []byte(token.Reveal()), []byte("[redacted]"))
+	}
 	e := &Error{
-		Op: op, Route: route, Status: resp.Status, RequestID: printable(resp.Header.Get("X-Request-Context-Id"), 100),
-		Body: keep(resp.Body, token), unrun: resp.Unrun,
+		Op: op, Route: route, Status: resp.Status, RequestID: requestID(resp.Header),
+		Body: keep(text), unrun: resp.Unrun,
 	}
 	e.RetryAfter, _ = httpx.RetryAfter(resp.Header)
 	var body reply
-	isJSON := json.Unmarshal(resp.Body, &body) == nil
+	isJSON := json.Unmarshal(text, &body) == nil
 	e.Problems = body.problems()
 	e.ReportID = printable(strings.Trim(string(body.ReportID), `"`), 40)
 	e.Code = body.code()
@@ -158,6 +163,9 @@ func newError(op, route string, resp *httpx.Response, token runbook.Secret) *Err
 	}
 	return e
 }
+
+// requestID returns Canvas's name for the request.
+func requestID(h http.Header) string { return printable(h.Get("X-Request-Context-Id"), 100) }
 
 func kindOf(resp *httpx.Response, body *reply, isJSON bool) error {
 	if isThrottled(resp.Status, resp.Header, resp.Body) {
@@ -287,13 +295,10 @@ func readProblemObject(raw json.RawMessage, field string, add func(Problem), dep
 var secretField = regexp.MustCompile(`(?i)("?[a-z_]*(?:api_key|token|secret|password|assertion|authorization)[a-z_]*"?\s*[:=]\s*)("(?:[^"\\]|\\.)*"?|[^\s,;&}<"]+)`)
 
 // keep returns the beginning of a body without secrets.
-func keep(body []byte, token runbook.Secret) string {
+func keep(body []byte) string {
 	// A secret that the cut goes through must not survive it, so more is
 	// looked at than is kept.
 	text := string(body[:min(len(body), 2*maxKept)])
-	if t := token.Reveal(); t != "" {
-		text = strings.ReplaceAll(text, t, "[redacted]")
-	}
 	text = secretField.ReplaceAllString(text, `${1}"[redacted]"`)
 	return printable(text, maxKept)
 }

@@ -15,6 +15,9 @@ const (
 	// assumedMark is the high-water mark of the published source, which is the
 	// lower of the two that are seen: hosted Canvas reports 700.
 	assumedMark = 600.0
+
+	// maxMark is more than any bucket holds.
+	maxMark = 1_000_000
 )
 
 const (
@@ -74,6 +77,7 @@ type estimate struct {
 type outcome struct {
 	unsent       bool    // it never reached Canvas
 	answered     bool    // it ended at Canvas, so that its reservation is free
+	rejected     bool    // the bucket was full
 	cost         float64 // what it cost, or is thought to have cost
 	remaining    float64 // X-Rate-Limit-Remaining
 	hasRemaining bool
@@ -138,7 +142,13 @@ func (e *estimate) wait(now time.Time) time.Duration {
 	if missing < 0 {
 		return 0
 	}
-	return time.Duration(missing/e.leak()*float64(time.Second)) + time.Microsecond
+	return seconds(missing / e.leak())
+}
+
+// seconds returns a duration of at least s, and more than none, so that what is
+// waited for has come when it ends. After an hour one looks again.
+func seconds(s float64) time.Duration {
+	return time.Duration(min(s, 3600)*float64(time.Second)) + time.Microsecond
 }
 
 // launch takes the reservation of a request.
@@ -172,6 +182,11 @@ func (e *estimate) settle(now, started time.Time, o outcome) float64 {
 	e.grow(change)
 	e.own = max(0, e.own-upFront+o.cost)
 	thought := e.remaining
+	if o.rejected && !o.hasRemaining {
+		// Canvas says what remains; something between here and Canvas does not.
+		// Who waits goes slowly until it lets requests through again.
+		e.remaining = min(e.remaining, 0)
+	}
 	if o.hasRemaining {
 		e.observe(now, started, o.remaining)
 	}

@@ -45,7 +45,7 @@ func (c *Client) GraphQL(ctx context.Context, q GraphQL, out any) error {
 	}
 	e := &Error{
 		Op: r.Op, Route: "POST /api/graphql", Status: resp.Status, Code: "graphql",
-		RequestID: printable(resp.Header.Get("X-Request-Context-Id"), 100),
+		RequestID: requestID(resp.Header),
 	}
 	hasData := len(answer.Data) > 0 && string(answer.Data) != "null"
 	if hasData && out != nil {

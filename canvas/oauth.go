@@ -51,7 +51,15 @@ type OAuth struct {
 
 	mu      sync.Mutex
 	token   clientcreds.Token
-	unsaved *stored // could not be written yet, and must not be lost
+	unsaved *unsaved // could not be written yet, and must not be lost
+}
+
+// unsaved are tokens that could not be written, and the refresh token in the
+// store that they are to replace. If the store has another by the time it can be
+// written, somebody has authorized the host anew, and that counts.
+type unsaved struct {
+	stored
+	from string
 }
 
 var _ TokenSource = (*OAuth)(nil)
@@ -120,16 +128,25 @@ func (o *OAuth) Exchange(ctx context.Context, code, verifier string) error {
 	if err != nil {
 		return tokenError(clientcreds.Refine(err))
 	}
-	old, err := o.cfg.Store.Get(ctx, o.cfg.Name)
-	if err != nil && !errors.Is(err, runbook.ErrNoCredential) {
-		return fmt.Errorf("canvas: OAuth: read credential %s: %w", o.cfg.Name, err)
-	}
 	s := stored{Refresh: token.RefreshToken, Access: token.AccessToken, Expires: token.Expiry, Got: time.Now()}
-	return o.save(ctx, s, old.Version)
+	for {
+		version, old, err := o.load(ctx)
+		if err != nil && !errors.Is(err, errUnusable) {
+			return err
+		}
+		err = o.save(ctx, s, old.Refresh, version)
+		if errors.Is(err, runbook.ErrConflict) {
+			continue // a replica has refreshed what this replaces
+		}
+		if err == nil {
+			o.take(s)
+		}
+		return err
+	}
 }
 
 func (o *OAuth) withClient(ctx context.Context) context.Context {
-	return context.WithValue(ctx, oauth2.HTTPClient, &http.Client{Transport: o.transport})
+	return clientcreds.WithTransport(ctx, o.transport)
 }
 
 // Token implements [TokenSource].
@@ -147,9 +164,9 @@ func (o *OAuth) get(ctx context.Context, stale runbook.Secret) (runbook.Secret, 
 		return t.Usable() && (stale.IsZero() || !t.Access.Equal(stale))
 	}
 	o.mu.Lock()
-	token, unsaved := o.token, o.unsaved != nil
+	token, saved := o.token, o.unsaved == nil
 	o.mu.Unlock()
-	if usable(token) && !unsaved {
+	if usable(token) && saved {
 		return token.Access, nil
 	}
 	token, err := o.flight.Do(ctx, func(ctx context.Context) (clientcreds.Token, error) { return o.renew(ctx, usable) })
@@ -157,10 +174,12 @@ func (o *OAuth) get(ctx context.Context, stale runbook.Secret) (runbook.Secret, 
 }
 
 // claimTime is how long one replica may take to refresh before another tries,
-// and pollTime how often the others look whether it is done.
+// refreshTime when it gives up, so that the two do not meet, and pollTime how
+// often the others look whether it is done.
 const (
-	claimTime = time.Minute
-	pollTime  = 250 * time.Millisecond
+	claimTime   = time.Minute
+	refreshTime = claimTime - 5*time.Second
+	pollTime    = 250 * time.Millisecond
 )
 
 // renew takes the token of another replica if the store has one, or else
@@ -169,15 +188,18 @@ const (
 // use a refresh token that rotates twice, and the second use is refused.
 func (o *OAuth) renew(ctx context.Context, usable func(clientcreds.Token) bool) (clientcreds.Token, error) {
 	for {
-		credential, s, err := o.load(ctx)
-		if err != nil {
+		version, s, err := o.load(ctx)
+		if err != nil && !errors.Is(err, errUnusable) {
 			return clientcreds.Token{}, err
 		}
-		if unsaved := o.pending(); unsaved != nil {
-			if err := o.save(ctx, *unsaved, credential.Version); err != nil {
+		if u := o.pending(s.Refresh); u != nil {
+			if err := o.save(ctx, u.stored, u.from, version); err != nil && !errors.Is(err, runbook.ErrConflict) {
 				return clientcreds.Token{}, err
 			}
 			continue
+		}
+		if err != nil {
+			return clientcreds.Token{}, err
 		}
 		if token := o.take(s); usable(token) {
 			return token, nil
@@ -188,14 +210,18 @@ func (o *OAuth) renew(ctx context.Context, usable func(clientcreds.Token) bool) 
 			}
 			continue
 		}
-		version, err := o.claim(ctx, s, credential.Version)
-		switch {
-		case errors.Is(err, runbook.ErrConflict):
+		claim, err := o.claim(ctx, s, version)
+		if errors.Is(err, runbook.ErrConflict) {
 			continue // somebody was faster
-		case err != nil:
+		}
+		if err != nil {
 			return clientcreds.Token{}, err
 		}
-		return o.refresh(ctx, s, version)
+		token, err := o.refresh(ctx, s, claim)
+		if errors.Is(err, runbook.ErrConflict) {
+			continue // somebody has not respected the claim
+		}
+		return token, err
 	}
 }
 
@@ -207,7 +233,9 @@ func (o *OAuth) claim(ctx context.Context, s stored, last runbook.Version) (runb
 
 // refresh asks for a new token and writes it in place of the claim.
 func (o *OAuth) refresh(ctx context.Context, s stored, claim runbook.Version) (clientcreds.Token, error) {
-	fresh, err := o.oauth2().TokenSource(o.withClient(ctx), &oauth2.Token{RefreshToken: s.Refresh}).Token()
+	limited, cancel := context.WithTimeout(ctx, refreshTime)
+	defer cancel()
+	fresh, err := o.oauth2().TokenSource(o.withClient(limited), &oauth2.Token{RefreshToken: s.Refresh}).Token()
 	if err != nil {
 		err = tokenError(clientcreds.Refine(err))
 		s.Claimed = time.Time{}
@@ -217,15 +245,20 @@ func (o *OAuth) refresh(ctx context.Context, s stored, claim runbook.Version) (c
 		return clientcreds.Token{}, err
 	}
 	next := stored{Refresh: fresh.RefreshToken, Access: fresh.AccessToken, Expires: fresh.Expiry, Got: time.Now()}
-	if err := o.save(ctx, next, claim); err != nil {
+	if err := o.save(ctx, next, s.Refresh, claim); err != nil {
 		return clientcreds.Token{}, err
 	}
 	return o.take(next), nil
 }
 
-func (o *OAuth) pending() *stored {
+// pending returns what has still to be written in place of the refresh token
+// now in the store, if that is what it is to replace.
+func (o *OAuth) pending(now string) *unsaved {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.unsaved != nil && o.unsaved.from != now {
+		o.unsaved = nil
+	}
 	return o.unsaved
 }
 
@@ -251,34 +284,42 @@ func (o *OAuth) take(s stored) clientcreds.Token {
 	return token
 }
 
-func (o *OAuth) load(ctx context.Context) (runbook.Credential, stored, error) {
+// errUnusable marks that the store answered, and has nothing to refresh with.
+var errUnusable = errors.New("authorize the host program again")
+
+// load reads what the store has. Beside errUnusable, the version is that to
+// write in place of.
+func (o *OAuth) load(ctx context.Context) (runbook.Version, stored, error) {
+	var s stored
 	credential, err := o.cfg.Store.Get(ctx, o.cfg.Name)
+	if errors.Is(err, runbook.ErrNoCredential) {
+		return "", s, fmt.Errorf("canvas: OAuth: read credential %s: %w: %w", o.cfg.Name, err, errUnusable)
+	}
 	if err != nil {
-		return credential, stored{}, fmt.Errorf("canvas: OAuth: read credential %s: %w", o.cfg.Name, err)
+		return "", s, fmt.Errorf("canvas: OAuth: read credential %s: %w", o.cfg.Name, err)
 	}
 	text := strings.TrimSpace(credential.Secret.Reveal())
-	var s stored
 	if !strings.HasPrefix(text, "{") {
 		s.Refresh = text
 	} else if json.Unmarshal([]byte(text), &s) != nil {
-		return credential, s, fmt.Errorf("canvas: OAuth: credential %s is neither a refresh token nor what was stored here", o.cfg.Name)
+		return credential.Version, stored{}, fmt.Errorf("canvas: OAuth: credential %s is neither a refresh token nor what was stored here: %w", o.cfg.Name, errUnusable)
 	}
 	if s.Refresh == "" {
-		return credential, s, fmt.Errorf("canvas: OAuth: credential %s has no refresh token", o.cfg.Name)
+		return credential.Version, stored{}, fmt.Errorf("canvas: OAuth: credential %s has no refresh token: %w", o.cfg.Name, errUnusable)
 	}
-	return credential, s, nil
+	return credential.Version, s, nil
 }
 
-// save writes s in place of the version last. If the store cannot be asked, s
-// is kept to be written before anything else is done: it may hold the only
-// refresh token that is still valid.
-func (o *OAuth) save(ctx context.Context, s stored, last runbook.Version) error {
+// save writes s in place of the version last, which has the refresh token from.
+// If that fails, s is kept to be written before anything else is done: it may
+// hold the only refresh token that is still valid.
+func (o *OAuth) save(ctx context.Context, s stored, from string, last runbook.Version) error {
 	_, err := o.put(ctx, s, last)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.unsaved = nil
-	if err != nil && !errors.Is(err, runbook.ErrConflict) {
-		o.unsaved = &s
+	if err != nil {
+		o.unsaved = &unsaved{s, from}
 	}
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"go.acu.edu.au/runbook/internal/httpx"
 )
@@ -233,12 +234,13 @@ func (p *pager) follow(from *url.URL, links map[string]string) (*url.URL, error)
 	return next, p.c.ours(next)
 }
 
-// ours refuses an address to which the token must not go.
+// ours refuses an address to which the token must not go. One that is accepted
+// has the host as it is configured.
 func (c *Client) ours(u *url.URL) error {
 	if u.Scheme != c.base.Scheme || !equalHost(u, &c.base) || u.User != nil {
 		return fmt.Errorf("the link to the next page leads to another host (%s), where the token must not go", printable(u.Host, 100))
 	}
-	u.Fragment = ""
+	u.Host, u.Fragment = c.base.Host, "" // in the words of the configuration
 	return nil
 }
 
@@ -249,13 +251,13 @@ func hostPort(u *url.URL) string {
 	if port == "" {
 		port = map[string]string{"https": "443", "http": "80"}[u.Scheme]
 	}
-	return lower(u.Hostname()) + ":" + port
+	return strings.ToLower(u.Hostname()) + ":" + port
 }
 
 func (p *pager) fail(resp *httpx.Response, err error) error {
 	return &Error{
 		Op: p.r.Op, Route: routeOf(http.MethodGet, resp.URL.EscapedPath()), Status: resp.Status, Code: "paging",
-		RequestID: printable(resp.Header.Get("X-Request-Context-Id"), 100), cause: err,
+		RequestID: requestID(resp.Header), cause: err,
 	}
 }
 

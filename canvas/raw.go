@@ -189,7 +189,7 @@ func decode(r *Request, resp *httpx.Response, out any) error {
 	fail := func(err error) error {
 		return &Error{
 			Op: r.Op, Route: routeOf(r.Method, resp.URL.EscapedPath()), Status: resp.Status,
-			RequestID: resp.Header.Get("X-Request-Context-Id"), Code: "unreadable", cause: err,
+			RequestID: requestID(resp.Header), Code: "unreadable", cause: err,
 		}
 	}
 	if media, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err == nil && !strings.HasSuffix(media, "json") &&

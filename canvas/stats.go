@@ -1,7 +1,6 @@
 package canvas
 
 import (
-	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -136,11 +135,26 @@ func (t *Throttle) count(at Attempt) {
 	}
 }
 
-// number reads a header field that has a decimal number.
-func number(h http.Header, name string) (float64, bool) {
+// mostUnits is more than a request can cost and than a bucket can be overdrawn
+// by: those of Canvas hold 800. What a header says beyond that is not Canvas's,
+// and would stop the throttle for hours.
+const mostUnits = 2000
+
+// requestCost reads what a request cost.
+func requestCost(h http.Header) (float64, bool) {
+	return number(h, "X-Request-Cost", 0, mostUnits)
+}
+
+// remainingUnits reads what remains of the bucket, which can be negative.
+func remainingUnits(h http.Header) (float64, bool) {
+	return number(h, "X-Rate-Limit-Remaining", -mostUnits, maxMark)
+}
+
+// number reads a header field that has a decimal number from low to high.
+func number(h http.Header, name string, low, high float64) (float64, bool) {
 	v, err := strconv.ParseFloat(h.Get(name), 64)
-	if err != nil || math.IsNaN(v) || math.Abs(v) > 1e9 {
-		return 0, false
+	if err != nil || !(v >= low && v <= high) {
+		return 0, false // also if it is not a number
 	}
 	return v, true
 }

@@ -25,6 +25,4 @@ func printable(s string, n int) string {
 	return s
 }
 
-func lower(s string) string { return strings.ToLower(s) }
-
 func sortedKeys[T any](m map[string]T) []string { return slices.Sorted(maps.Keys(m)) }

@@ -6,15 +6,12 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"net/http"
-	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
 
 	"go.acu.edu.au/runbook"
-	"go.acu.edu.au/runbook/internal/httpx"
 )
 
 // Priority says who goes first when requests wait for the bucket.
@@ -105,8 +102,8 @@ type ticket struct {
 // NewThrottle returns a Throttle for the bucket of one access token.
 func NewThrottle(cfg ThrottleConfig) (*Throttle, error) {
 	var problems []error
-	if cfg.Mark < 0 || math.IsNaN(cfg.Mark) || cfg.Mark > 1e6 {
-		problems = append(problems, fmt.Errorf("canvas: throttle: mark %g: must be from 0 to 1000000", cfg.Mark))
+	if cfg.Mark < 0 || math.IsNaN(cfg.Mark) || cfg.Mark > maxMark {
+		problems = append(problems, fmt.Errorf("canvas: throttle: mark %g: must be from 0 to %d", cfg.Mark, maxMark))
 	}
 	if err := cfg.Limit.validate(); err != nil {
 		problems = append(problems, fmt.Errorf("canvas: throttle: %w", err))
@@ -130,9 +127,12 @@ func (t *Throttle) SetLimit(l Limit) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.setLimit(l)
-	if t.started {
-		t.dispatch(time.Now())
+	if now := time.Now(); t.started {
+		t.begin(now)
+		t.setLimit(l)
+		t.dispatch(now)
+	} else {
+		t.setLimit(l)
 	}
 	return nil
 }
@@ -223,7 +223,7 @@ func (t *Throttle) ready(now time.Time, k *ticket) time.Duration {
 	wait := t.est.wait(now)
 	if t.pace != nil {
 		if missing := 1 - t.pace.TokensAt(now); missing > 1e-9 {
-			wait = max(wait, time.Duration(missing/float64(t.pace.Limit())*float64(time.Second))+time.Microsecond)
+			wait = max(wait, seconds(missing/float64(t.pace.Limit())))
 		}
 	}
 	if t.limit.Cost > 0 && t.debt+t.expected > 0 {
@@ -231,7 +231,7 @@ func (t *Throttle) ready(now time.Time, k *ticket) time.Duration {
 		// more waits until nothing is owed.
 		room := max(0, t.limit.Cost/60-k.cost)
 		if over := t.debt + t.expected - room; over > 0 {
-			wait = max(wait, time.Duration(over/t.limit.Cost*60*float64(time.Second))+time.Microsecond)
+			wait = max(wait, seconds(over/t.limit.Cost*60))
 		}
 	}
 	return wait
@@ -337,41 +337,4 @@ func (t *Throttle) share(host string, token runbook.Secret) error {
 		return errors.New("throttle: is shared by clients with different hosts or tokens, whose buckets are not the same")
 	}
 	return nil
-}
-
-// isThrottled reports whether an answer is a rejection by the bucket: status
-// 429, or 403 in the older form, and in either case without the cost that every
-// request has that was run. The page view service answers 429 for reasons of its
-// own, after Canvas has run the request (canvas-lms,
-// app/controllers/page_views_controller.rb). The remaining value says nothing:
-// on a rejection it is usually above zero.
-func isThrottled(status int, h http.Header, body []byte) bool {
-	if h.Get("X-Request-Cost") != "" {
-		return false
-	}
-	text := string(body[:min(len(body), 1<<10)])
-	switch status {
-	case http.StatusTooManyRequests:
-		return !strings.HasPrefix(strings.TrimSpace(text), `{"error":`)
-	case http.StatusForbidden:
-		return strings.Contains(text, "Rate Limit Exceeded")
-	}
-	return false
-}
-
-// rejectionWait returns how long to wait after a rejection that left remaining
-// units: until the leak has made room for a reservation. With more than that
-// remaining it was others' reservations that stood in the way, and they pass
-// soon. A Retry-After that something between here and Canvas adds is honoured
-// up to half a minute.
-func rejectionWait(h http.Header) time.Duration {
-	wait := time.Second
-	if remaining, ok := number(h, "X-Rate-Limit-Remaining"); ok {
-		wait = time.Duration(max(0, upFront-remaining) / outflow * float64(time.Second))
-	}
-	wait += 50*time.Millisecond + rand.N(250*time.Millisecond)
-	if after, ok := httpx.RetryAfter(h); ok {
-		wait = max(wait, min(after, 30*time.Second))
-	}
-	return wait
 }

@@ -109,13 +109,13 @@ func (a *admission) RoundTrip(req *http.Request) (*http.Response, error) {
 // read takes from an answer what the throttle has to know.
 func read(resp *http.Response, at *Attempt, expected float64) outcome {
 	at.Status = resp.StatusCode
-	at.RequestID = resp.Header.Get("X-Request-Context-Id")
+	at.RequestID = requestID(resp.Header)
 	at.Throttled = isThrottled(resp.StatusCode, resp.Header, httpx.Body(resp))
 	var known bool
-	at.Cost, known = number(resp.Header, "X-Request-Cost")
-	at.Remaining, at.Reported = number(resp.Header, "X-Rate-Limit-Remaining")
+	at.Cost, known = requestCost(resp.Header)
+	at.Remaining, at.Reported = remainingUnits(resp.Header)
 	o := outcome{
-		cost: at.Cost, remaining: at.Remaining, hasRemaining: at.Reported,
+		rejected: at.Throttled, cost: at.Cost, remaining: at.Remaining, hasRemaining: at.Reported,
 		// What a load balancer answers says nothing about the request behind it.
 		answered: at.Reported || resp.StatusCode < 500,
 	}

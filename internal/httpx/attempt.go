@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"sync/atomic"
 	"time"
+
+	"go.acu.edu.au/runbook"
 )
 
 // attempts is the innermost transport of ours. It makes one request, reads the
@@ -50,7 +52,8 @@ func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
 	v := verdict{known: true}
 	switch {
 	case err != nil && resp == nil:
-		v.unrun = t.unsent() || saysUnsent(err)
+		// The host's transport may know more, but not against what was seen.
+		v.unrun = t.unsent() || runbook.SafeToRetry(err) && !t.wrote.Load()
 	case err == nil && a.c.cfg.Unrun != nil:
 		v.wait, v.unrun = a.c.cfg.Unrun(resp, resp.Body.(*memory).all)
 	}
@@ -59,7 +62,7 @@ func (a *attempts) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	r.last = v
 	switch {
-	case err != nil && v.unrun && !saysUnsent(err):
+	case err != nil && v.unrun && !runbook.SafeToRetry(err):
 		return nil, &unsent{err} // for the admission
 	case err != nil:
 		return nil, err
@@ -163,16 +166,6 @@ func (t *tracer) trace() *httptrace.ClientTrace {
 		WroteRequest:         func(httptrace.WroteRequestInfo) { t.got.Store(true) },
 		GotFirstResponseByte: func() { t.got.Store(true) },
 	}
-}
-
-// saysUnsent reports whether an error of the host's transport says itself that
-// nothing was sent, in the way of runbook.SafeToRetry.
-func saysUnsent(err error) bool {
-	s, ok := errors.AsType[interface {
-		error
-		SafeToRetry() bool
-	}](err)
-	return ok && s.SafeToRetry()
 }
 
 // unsent marks an error that came before anything was sent.

@@ -3,6 +3,7 @@ package httpx
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -252,7 +253,7 @@ func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	return &http.Response{
-		Status: http.StatusText(resp.Status), StatusCode: resp.Status, Header: resp.Header,
+		Status: fmt.Sprint(resp.Status, " ", http.StatusText(resp.Status)), StatusCode: resp.Status, Header: resp.Header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Body: &memory{all: resp.Body}, ContentLength: int64(len(resp.Body)), Request: req,
 	}, nil

@@ -10,6 +10,11 @@
 //     run it: no connection came about, the admission of the host refused it,
 //     or the provider's own rule ([Config].Unrun) reads that in the answer.
 //
+// net/http repeats requests too, out of sight of the admission. Over HTTP/2,
+// where it does so again and again, and with mutations, it is stopped. Over
+// HTTP/1 it sends a read once more if a kept connection breaks, and a mutation
+// if nothing of it was written.
+//
 // An [*Error] says which of three things happened: the server said no (Status
 // is not 0), the server could not be asked (SafeToRetry is true), or it is not
 // known whether the call had an effect. [Response.Unrun] says the last for

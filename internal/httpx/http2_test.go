@@ -115,3 +115,21 @@ func TestHTTP2ResetsAreNotRepeatedByNetHTTP(t *testing.T) {
 		}
 	}
 }
+
+// HTTP/2 reports its connections in another way than HTTP/1.
+func TestHTTP2MutationIsSentOnce(t *testing.T) {
+	t.Parallel()
+	var seen atomic.Int32
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		assert.Equal(t, 2, r.ProtoMajor)
+		seen.Add(1)
+		panic(http.ErrAbortHandler)
+	}))
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	defer srv.Close()
+	_, err := quick(httpx.Config{HTTP: srv.Client()}).Do(t.Context(), httpx.Call{Method: "POST", URL: parse(t, srv.URL), Body: []byte("x")})
+	require.Error(t, err)
+	assert.False(t, runbook.SafeToRetry(err))
+	assert.EqualValues(t, 1, seen.Load())
+}

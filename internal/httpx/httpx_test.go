@@ -2,20 +2,17 @@ package httpx_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"net/url"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -277,406 +274,6 @@ func TestSafeToRetryIsAboutTheWholeCall(t *testing.T) {
 	assert.False(t, runbook.SafeToRetry(err), "the first attempt may have had an effect")
 }
 
-func answer(r *http.Request, status int, h http.Header, body string) *http.Response {
-	if h == nil {
-		h = http.Header{}
-	}
-	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)), Request: r}
-}
-
-// script answers the requests one after the other, and repeats the last.
-type script struct {
-	mu      sync.Mutex
-	answers []func(*http.Request) *http.Response
-	seen    []*http.Request
-	at      []time.Time
-}
-
-func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f := s.answers[min(len(s.seen), len(s.answers)-1)]
-	s.seen = append(s.seen, r)
-	s.at = append(s.at, time.Now())
-	return f(r), nil
-}
-
-func status(code int, h http.Header) func(*http.Request) *http.Response {
-	return func(r *http.Request) *http.Response { return answer(r, code, h, http.StatusText(code)) }
-}
-
-// 502 after the effect is the classic trap: the proxy says no, the server did it.
-func TestWhichAnswersAreAskedForAgain(t *testing.T) {
-	t.Parallel()
-	after := http.Header{"Retry-After": {"1"}}
-	tests := []struct {
-		name   string
-		status int
-		header http.Header
-		read   int // attempts of a read
-	}{
-		{"200", 200, nil, 1}, {"404", 404, nil, 1}, {"429 without Retry-After", 429, nil, 1}, {"429", 429, after, 4},
-		{"500", 500, nil, 4}, {"501", 501, nil, 1}, {"502", 502, nil, 4}, {"503", 503, nil, 4}, {"503 with Retry-After", 503, after, 4},
-		{"504", 504, nil, 4}, {"503 with a long Retry-After", 503, http.Header{"Retry-After": {"3600"}}, 1},
-	}
-	for _, tc := range tests {
-		t.Run(tc.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				for _, call := range []httpx.Call{{Method: "GET"}, {Method: "HEAD"}, {Method: "DELETE", Idempotent: true}, {Method: "POST"}, {Method: "PUT"}, {Method: "DELETE"}} {
-					s := &script{answers: []func(*http.Request) *http.Response{status(tc.status, tc.header)}}
-					call.URL = parse(t, "https://canvas.test/x")
-					resp, err := httpx.New(httpx.Config{HTTP: &http.Client{Transport: s}}).Do(t.Context(), call)
-					require.NoError(t, err)
-					want := tc.read
-					if call.Method == "POST" || call.Method == "PUT" || call.Method == "DELETE" && !call.Idempotent {
-						want = 1
-					}
-					assert.Len(t, s.seen, want, call.Method)
-					assert.Equal(t, tc.status, resp.Status)
-					assert.Equal(t, want, resp.Attempts)
-					assert.False(t, resp.Unrun)
-					assert.False(t, runbook.SafeToRetry(resp.Err("test")))
-				}
-			})
-		})
-	}
-}
-
-func TestRejectedMutationIsRepeatedWithItsBody(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var bodies []string
-		s := &script{}
-		keep := func(code int) func(*http.Request) *http.Response {
-			return func(r *http.Request) *http.Response {
-				body, _ := io.ReadAll(r.Body)
-				bodies = append(bodies, string(body))
-				return answer(r, code, nil, "rejected")
-			}
-		}
-		s.answers = []func(*http.Request) *http.Response{keep(403), keep(403), keep(201)}
-		cfg := httpx.Config{HTTP: &http.Client{Transport: s}, Unrun: func(r *http.Response, body []byte) (time.Duration, bool) {
-			return 3 * time.Second, r.StatusCode == 403 && string(body) == "rejected"
-		}}
-		start := time.Now()
-		resp, err := httpx.New(cfg).Do(t.Context(), httpx.Call{Method: "POST", URL: parse(t, "https://canvas.test"), Body: []byte("all of it")})
-		require.NoError(t, err)
-		assert.Equal(t, 201, resp.Status)
-		assert.Equal(t, []string{"all of it", "all of it", "all of it"}, bodies)
-		assert.Equal(t, 6*time.Second, time.Since(start))
-
-		// Within the deadline: the rejection is returned before time runs out.
-		s.answers, s.seen = []func(*http.Request) *http.Response{keep(403)}, nil
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		resp, err = httpx.New(cfg).Do(ctx, httpx.Call{Method: "POST", URL: parse(t, "https://canvas.test"), Body: []byte("x")})
-		require.NoError(t, err)
-		assert.Equal(t, 403, resp.Status)
-		assert.Equal(t, 4, resp.Attempts)
-		assert.True(t, runbook.SafeToRetry(resp.Err("test")), "no attempt was run")
-	})
-}
-
-func TestBackOff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &script{answers: []func(*http.Request) *http.Response{status(503, nil)}}
-		_, err := httpx.New(httpx.Config{HTTP: &http.Client{Transport: s}, Retries: 12, MinWait: time.Second, MaxWait: 8 * time.Second}).Do(t.Context(), httpx.Call{URL: parse(t, "https://x.test")})
-		require.NoError(t, err)
-		require.Len(t, s.at, 13)
-		for i := range s.at[1:] {
-			limit := min(time.Second<<i, 8*time.Second)
-			assert.Less(t, s.at[i+1].Sub(s.at[i]), limit)
-		}
-		// In both forms of Retry-After the wait is at least what is asked for.
-		for _, form := range []string{"seconds", "date"} {
-			value := "5"
-			if form == "date" {
-				value = time.Now().Add(6 * time.Second).UTC().Format(http.TimeFormat)
-			}
-			s = &script{answers: []func(*http.Request) *http.Response{status(503, http.Header{"Retry-After": {value}}), status(200, nil)}}
-			_, err = httpx.New(httpx.Config{HTTP: &http.Client{Transport: s}}).Do(t.Context(), httpx.Call{URL: parse(t, "https://x.test")})
-			require.NoError(t, err)
-			assert.GreaterOrEqual(t, s.at[1].Sub(s.at[0]), 5*time.Second)
-			assert.Less(t, s.at[1].Sub(s.at[0]), 7*time.Second)
-		}
-	})
-}
-
-func TestRetryAfter(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		for value, want := range map[string]time.Duration{
-			"": -1, "0": 0, "120": 2 * time.Minute, "-1": -1, "1.5": -1, "soon": -1, "99999999999": -1,
-			time.Now().Add(time.Minute).UTC().Format(http.TimeFormat):  time.Minute,
-			time.Now().Add(-time.Minute).UTC().Format(http.TimeFormat): 0,
-		} {
-			got, ok := httpx.RetryAfter(http.Header{"Retry-After": {value}})
-			assert.Equal(t, want >= 0, ok, value)
-			assert.Equal(t, max(0, want), got, value)
-		}
-	})
-}
-
-func TestContextEndsTheCall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &script{answers: []func(*http.Request) *http.Response{status(503, nil)}}
-		c := httpx.New(httpx.Config{HTTP: &http.Client{Transport: s}, Retries: 1000, MaxRejections: 1000})
-		ctx, cancel := context.WithCancel(t.Context())
-		time.AfterFunc(20*time.Second, cancel)
-		_, err := c.Do(ctx, httpx.Call{Op: "test", URL: parse(t, "https://x.test")})
-		require.ErrorIs(t, err, context.Canceled)
-		assert.False(t, runbook.SafeToRetry(err))
-	})
-	// An attempt that hangs is not the end of the caller's context.
-	synctest.Test(t, func(t *testing.T) {
-		hang := roundTripper(func(r *http.Request) (*http.Response, error) {
-			<-r.Context().Done()
-			return nil, r.Context().Err()
-		})
-		_, err := httpx.New(httpx.Config{HTTP: &http.Client{Transport: hang, Timeout: 5 * time.Second}}).Do(t.Context(), httpx.Call{Op: "test", URL: parse(t, "https://x.test")})
-		require.Error(t, err)
-		assert.NotErrorIs(t, err, context.DeadlineExceeded)
-		timeout, ok := errors.AsType[net.Error](err)
-		assert.True(t, ok && timeout.Timeout())
-	})
-}
-
-func TestAdmissionSeesEveryAttempt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &script{answers: []func(*http.Request) *http.Response{status(503, nil), status(503, nil), status(200, nil)}}
-		asked := 0
-		cfg := httpx.Config{HTTP: &http.Client{Transport: s}, AttemptTimeout: time.Second, Admit: func(next http.RoundTripper) http.RoundTripper {
-			return roundTripper(func(r *http.Request) (*http.Response, error) {
-				asked++
-				time.Sleep(time.Minute) // waiting for admission is not part of the attempt
-				return next.RoundTrip(r)
-			})
-		}}
-		resp, err := httpx.New(cfg).Do(t.Context(), httpx.Call{URL: parse(t, "https://x.test")})
-		require.NoError(t, err)
-		assert.Equal(t, 200, resp.Status)
-		assert.Equal(t, 3, asked)
-	})
-	synctest.Test(t, func(t *testing.T) {
-		busy := errors.New("busy")
-		cfg := httpx.Config{HTTP: &http.Client{Transport: &script{}}, MaxRejections: 5, Admit: func(http.RoundTripper) http.RoundTripper {
-			return roundTripper(func(*http.Request) (*http.Response, error) { return nil, &httpx.Refusal{Err: busy, After: time.Second} })
-		}}
-		_, err := httpx.New(cfg).Do(t.Context(), httpx.Call{Op: "test", Method: "POST", URL: parse(t, "https://x.test")})
-		require.ErrorIs(t, err, busy)
-		assert.True(t, runbook.SafeToRetry(err))
-		assert.Equal(t, "test: x.test: not sent (6 attempts): busy", err.Error())
-	})
-}
-
-func TestRedirects(t *testing.T) {
-	t.Parallel()
-	var other atomic.Int32
-	foreign := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { other.Add(1) }))
-	defer foreign.Close()
-	mux := http.NewServeMux()
-	mux.HandleFunc("/here", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Header.Get("Authorization")) })
-	mux.HandleFunc("/near", func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, "/here", http.StatusTemporaryRedirect)
-	})
-	mux.HandleFunc("/far", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, foreign.URL, http.StatusFound) })
-	mux.HandleFunc("/loop", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/loop", http.StatusFound) })
-	mux.HandleFunc("/login", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/here", http.StatusFound) })
-	srv := httptest.NewServer(mux)
-	defer srv.Close()
-	c := quick(httpx.Config{Follow: func(to *url.URL) bool { return to.Path != "/forbidden" }})
-	secret := http.Header{"Authorization": {"Bearer token"}}
-	get := func(method, path string) *httpx.Response {
-		resp, err := c.Do(t.Context(), httpx.Call{Method: method, URL: parse(t, srv.URL+path), Header: secret})
-		require.NoError(t, err)
-		return resp
-	}
-	near := get("GET", "/near")
-	assert.Equal(t, "Bearer token", string(near.Body))
-	assert.Equal(t, "/here", near.URL.Path)
-	assert.Equal(t, 302, get("GET", "/far").Status)
-	assert.Zero(t, other.Load(), "the token's host was left")
-	assert.Equal(t, 302, get("GET", "/loop").Status)
-	assert.Equal(t, 307, get("POST", "/near").Status, "a mutation is not sent to another address")
-}
-
-// https to http is another origin, and so is another port.
-func TestRedirectFromHTTPSToHTTP(t *testing.T) {
-	t.Parallel()
-	var plain atomic.Int32
-	down := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { plain.Add(1) }))
-	defer down.Close()
-	up := httptest.NewTLSServer(http.RedirectHandler(down.URL, http.StatusFound))
-	defer up.Close()
-	resp, err := quick(httpx.Config{HTTP: up.Client()}).Do(t.Context(), httpx.Call{URL: parse(t, up.URL)})
-	require.NoError(t, err)
-	assert.Equal(t, 302, resp.Status)
-	assert.Zero(t, plain.Load())
-}
-
-func TestHugeBodies(t *testing.T) {
-	t.Parallel()
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		block := bytes.Repeat([]byte("x"), 1<<16)
-		if r.URL.Path == "/announced" {
-			w.Header().Set("Content-Length", fmt.Sprint(1<<30))
-		}
-		for range 1 << 14 {
-			if _, err := w.Write(block); err != nil {
-				return
-			}
-		}
-	}))
-	defer srv.Close()
-	for _, path := range []string{"/announced", "/endless"} {
-		_, err := quick(httpx.Config{MaxBody: 1 << 20}).Do(t.Context(), httpx.Call{URL: parse(t, srv.URL+path)})
-		require.ErrorIs(t, err, httpx.ErrTooLarge)
-		e, _ := errors.AsType[*httpx.Error](err)
-		assert.Equal(t, 1, e.Attempts, "asking again would be as large")
-	}
-	resp, err := quick(httpx.Config{MaxBody: 1 << 20}).Do(t.Context(), httpx.Call{Method: "HEAD", URL: parse(t, srv.URL+"/announced")})
-	require.NoError(t, err)
-	assert.Empty(t, resp.Body)
-}
-
-func TestErrorsShowNoSecrets(t *testing.T) {
-	t.Parallel()
-	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
-		return nil, fmt.Errorf("cannot send %s with %q\x1b[31m%s", r.URL, r.Header.Get("Authorization"), strings.Repeat("long ", 200))
-	})
-	_, err := quick(httpx.Config{HTTP: &http.Client{Transport: transport}, Retries: -1}).Do(t.Context(), httpx.Call{
-		Op: "test", URL: parse(t, "https://me:pass-word@canvas.test/p?access_token=canary-1"), Header: http.Header{"Authorization": {"Bearer canary-2"}},
-	})
-	require.Error(t, err)
-	assert.NotContains(t, err.Error(), "canary")
-	assert.NotContains(t, err.Error(), "pass-word")
-	assert.NotContains(t, err.Error(), "\x1b")
-	assert.Less(t, len(err.Error()), 400)
-	assert.Contains(t, err.Error(), "test: canvas.test: no answer")
-}
-
-func TestStreamIsSentOnce(t *testing.T) {
-	t.Parallel()
-	s := &script{answers: []func(*http.Request) *http.Response{status(503, nil)}}
-	resp, err := quick(httpx.Config{HTTP: &http.Client{Transport: s}}).Do(t.Context(), httpx.Call{
-		Method: "PUT", URL: parse(t, "https://x.test"), Idempotent: true, Stream: strings.NewReader("abc"), Size: 3,
-	})
-	require.NoError(t, err)
-	assert.Equal(t, 503, resp.Status)
-	assert.Len(t, s.seen, 1)
-}
-
-func TestNoCookies(t *testing.T) {
-	t.Parallel()
-	jar := jar{}
-	s := &script{answers: []func(*http.Request) *http.Response{status(200, http.Header{"Set-Cookie": {"session=1"}})}}
-	c := quick(httpx.Config{HTTP: &http.Client{Transport: s, Jar: jar}, UserAgent: "test/1"})
-	for range 2 {
-		_, err := c.Do(t.Context(), httpx.Call{URL: parse(t, "https://x.test")})
-		require.NoError(t, err)
-	}
-	for _, r := range s.seen {
-		assert.Empty(t, r.Header["Cookie"])
-		assert.Equal(t, "test/1", r.Header.Get("User-Agent"))
-	}
-}
-
-type jar struct{}
-
-func (jar) SetCookies(*url.URL, []*http.Cookie) {}
-func (jar) Cookies(*url.URL) []*http.Cookie     { return []*http.Cookie{{Name: "a", Value: "b"}} }
-
-// HTTP/2 reports its connections in another way than HTTP/1.
-func TestHTTP2MutationIsSentOnce(t *testing.T) {
-	t.Parallel()
-	var seen atomic.Int32
-	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		assert.Equal(t, 2, r.ProtoMajor)
-		seen.Add(1)
-		panic(http.ErrAbortHandler)
-	}))
-	srv.EnableHTTP2 = true
-	srv.StartTLS()
-	defer srv.Close()
-	_, err := quick(httpx.Config{HTTP: srv.Client()}).Do(t.Context(), httpx.Call{Method: "POST", URL: parse(t, srv.URL), Body: []byte("x")})
-	require.Error(t, err)
-	assert.False(t, runbook.SafeToRetry(err))
-	assert.EqualValues(t, 1, seen.Load())
-}
-
-func TestRoundTripServesOtherLibraries(t *testing.T) {
-	t.Parallel()
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		_, _ = w.Write(append([]byte(r.Method+" "), body...))
-	}))
-	defer srv.Close()
-	client := &http.Client{Transport: quick(httpx.Config{})}
-	resp, err := client.Post(srv.URL, "text/plain", strings.NewReader("hello"))
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	assert.Equal(t, "POST hello", string(body))
-}
-
-// BenchmarkDo is one read with an answer in memory, beside the same by
-// net/http alone.
-func BenchmarkDo(b *testing.B) {
-	u := parse(b, "https://canvas.test/api/v1/users/self")
-	transport := roundTripper(func(r *http.Request) (*http.Response, error) { return answer(r, 200, nil, "{}"), nil })
-	b.Run("httpx", func(b *testing.B) {
-		c := httpx.New(httpx.Config{HTTP: &http.Client{Transport: transport}})
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := c.Do(b.Context(), httpx.Call{URL: u}); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-	b.Run("net-http", func(b *testing.B) {
-		c := &http.Client{Transport: transport}
-		b.ReportAllocs()
-		for b.Loop() {
-			req, err := http.NewRequestWithContext(b.Context(), "GET", u.String(), nil)
-			if err != nil {
-				b.Fatal(err)
-			}
-			resp, err := c.Do(req)
-			if err != nil {
-				b.Fatal(err)
-			}
-			if _, err := io.ReadAll(resp.Body); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
-}
-
-// What has ended before it was sent is proven not to have run.
-func TestContextThatHasEnded(t *testing.T) {
-	t.Parallel()
-	s := newRaw(t, func(_ int, conn net.Conn) { write(conn, answer200) })
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	_, err := quick(httpx.Config{}).Do(ctx, httpx.Call{Op: "test", Method: "POST", URL: parse(t, s.url()), Body: []byte("x")})
-	require.ErrorIs(t, err, context.Canceled)
-	assert.True(t, runbook.SafeToRetry(err))
-	assert.Zero(t, s.count())
-}
-
-// http.Client quotes a Location that it cannot read. There may be a ticket in it.
-func TestUnreadableLocationIsNotQuoted(t *testing.T) {
-	t.Parallel()
-	for _, method := range []string{"GET", "POST"} {
-		s := newRaw(t, func(_ int, conn net.Conn) {
-			write(conn, "HTTP/1.1 302 Found\r\nLocation: https://files.test/%zz?ticket=canary\r\nContent-Length: 0\r\n\r\n")
-		})
-		_, err := quick(httpx.Config{Retries: -1}).Do(t.Context(), httpx.Call{Op: "test", Method: method, URL: parse(t, s.url())})
-		require.ErrorContains(t, err, "302")
-		assert.NotContains(t, fmt.Sprintf("%+v %v", err, errors.Unwrap(err)), "canary")
-		assert.False(t, runbook.SafeToRetry(err))
-	}
-}
-
 // A transport that tries several ways in turn reports several errors. All must
 // say that nothing was sent.
 func TestJoinedErrorsMustAllSayUnsent(t *testing.T) {
@@ -704,5 +301,21 @@ func TestJoinedErrorsMustAllSayUnsent(t *testing.T) {
 
 type unsentError struct{}
 
-func (unsentError) Error() string     { return "not sent" }
+func (unsentError) Error() string { return "not sent" }
+
 func (unsentError) SafeToRetry() bool { return true }
+
+// What was seen on the wire counts more than what a transport says.
+func TestWhatWasSeenToBeSentIsNotUnsent(t *testing.T) {
+	t.Parallel()
+	var sent atomic.Int32
+	host := &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		sent.Add(1)
+		httptrace.ContextClientTrace(r.Context()).WroteHeaders()
+		return nil, unsentError{}
+	})}
+	_, err := quick(httpx.Config{HTTP: host}).Do(t.Context(), httpx.Call{Method: "POST", URL: parse(t, "http://a.test")})
+	require.Error(t, err)
+	assert.EqualValues(t, 1, sent.Load())
+	assert.False(t, runbook.SafeToRetry(err))
+}
