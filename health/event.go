@@ -109,17 +109,26 @@ func (m *Monitor) nextEvent() (event, bool) {
 
 func (m *Monitor) callHooks(ev event) {
 	ctx := context.WithoutCancel(ev.base)
+	// Deferred, so that it is called even if the first hook ends the goroutine.
+	defer m.callHook(ctx, ev, func() {
+		if ev.transition != nil && m.cfg.Hooks.OnTransition != nil {
+			m.cfg.Hooks.OnTransition(ctx, *ev.transition)
+		}
+	})
+	m.callHook(ctx, ev, func() {
+		if ev.result && m.cfg.Hooks.OnResult != nil {
+			m.cfg.Hooks.OnResult(ctx, ev.state)
+		}
+	})
+}
+
+func (m *Monitor) callHook(ctx context.Context, ev event, hook func()) {
 	defer func() {
 		if p := recover(); p != nil {
 			m.logger.ErrorContext(ctx, "health: a hook panicked", "check", ev.state.Name, "panic", p)
 		}
 	}()
-	if ev.result && m.cfg.Hooks.OnResult != nil {
-		m.cfg.Hooks.OnResult(ctx, ev.state)
-	}
-	if ev.transition != nil && m.cfg.Hooks.OnTransition != nil {
-		m.cfg.Hooks.OnTransition(ctx, *ev.transition)
-	}
+	hook()
 }
 
 // blockers returns the failing checks that depend on e, with what blocks each
@@ -217,7 +226,7 @@ func (s *subscription) close() {
 // Subscribe returns a channel of the transitions from now on, until ctx ends or
 // the Monitor stops; then it is closed. The channel holds as many as buffer
 // says, at least one; when the subscriber is slower, the oldest is dropped, and
-// the next that it gets says how many it missed.
+// the newest says how many it missed.
 func (m *Monitor) Subscribe(ctx context.Context, buffer int) <-chan Transition {
 	sub := &subscription{ch: make(chan Transition, max(buffer, 1)), forget: func() bool { return true }}
 	m.mu.Lock()

@@ -40,6 +40,9 @@ func (m *Monitor) flushLoop() {
 		case <-m.base.Done():
 			return
 		case <-ticker.C:
+			if m.base.Err() != nil {
+				return // a write that took long: both cases are ready
+			}
 			_ = m.flush(context.WithoutCancel(m.base)) // Self tells
 		}
 	}
@@ -94,6 +97,9 @@ func (m *Monitor) borrow(r *run) bool {
 	m.mu.Unlock()
 
 	grant, err := m.acquire(r)
+	if err != nil && isOver(r.base) {
+		return false // it was stopped, which is no failure of the lease
+	}
 	m.note(&m.self.leaseErr, "lease", err)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -152,7 +158,7 @@ func (e *entry) lend(r Result, now time.Time) (news, fresh bool) {
 
 // acquire asks the lease. A lease that ignores its context is not waited for.
 func (m *Monitor) acquire(r *run) (Grant, error) {
-	c := r.entry.check
+	c := &r.entry.check // but for its windows, which are guarded, it is never changed
 	ctx, cancel := context.WithTimeout(r.base, min(leaseTimeout, max(c.Interval/4, 100*time.Millisecond)))
 	defer cancel()
 	type answer struct {
@@ -188,4 +194,9 @@ func (m *Monitor) publish(r *run, result Result) {
 		return // the probe outlived its lease, and another replica has the check now
 	}
 	m.note(&m.self.leaseErr, "lease", err)
+	if err == nil { // it is no news when another replica lends it
+		m.mu.Lock()
+		r.entry.lent, r.entry.lentAt = result.Time.UnixNano(), time.Now().UnixNano()
+		m.mu.Unlock()
+	}
 }

@@ -64,6 +64,7 @@ func (m *Monitor) reviewWindows(now time.Time) {
 		}
 	}
 	m.edge = edge
+	m.cached.Store(nil) // State.Until can change where the status does not
 }
 
 // within reports whether now is in one of the windows, and when that may change

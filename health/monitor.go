@@ -327,6 +327,7 @@ func (m *Monitor) Start(ctx context.Context) error {
 	}
 	m.started = true
 	m.base, m.halt = context.WithCancel(ctx)
+	m.anyBase = m.base
 	m.halted = make(chan struct{})
 	now := time.Now()
 	m.queue = make(dueQueue, 0, len(m.order))

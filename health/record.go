@@ -43,7 +43,7 @@ func (m *Monitor) show(e *entry, at time.Time, r *run) {
 	ev := event{result: r != nil}
 	if from, since := e.status, e.since; status != from || since.IsZero() {
 		m.tally(e, -1)
-		e.status, e.since = status, at
+		e.status, e.since = status, later(at, since) // a probe can begin before a window ends
 		m.tally(e, +1)
 		if status != from {
 			m.publishTallies()
@@ -154,9 +154,21 @@ func (m *Monitor) publishTallies() {
 	for i := range m.tallies {
 		m.status[i].Store(uint32(m.tallies[i].overall()))
 	}
-	if startup := &m.tallies[groups]; *startup != (tally{}) && startup.overall().OK() && startup[0][Maintenance] == 0 {
+	if m.tallies[groups].started() {
 		m.booted.Store(true)
 	}
+}
+
+// started reports whether checks of the startup group prove that it has worked:
+// the critical ones or, where there are none, optional ones that were looked at.
+func (t *tally) started() bool {
+	switch {
+	case *t == (tally{}), !t.overall().OK(), t[0][Maintenance] > 0:
+		return false
+	case t[0] == [statuses]int{}:
+		return t[1][Unknown] == 0
+	}
+	return true
 }
 
 // Status is the status of all checks together: the worst of the critical ones,

@@ -105,7 +105,7 @@ func (m *Monitor) Check(ctx context.Context, names ...string) (*Report, error) {
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	if !started {
+	if !started && ctx.Err() == nil {
 		_ = m.flush(ctx) // Self tells
 	}
 	m.mu.Lock()
@@ -146,14 +146,40 @@ func (m *Monitor) enqueue(r *run) {
 
 // work executes r, and then what is ready, until nothing is.
 func (m *Monitor) work(r *run) {
-	defer m.runs.Done()
+	defer func() {
+		if r != nil {
+			m.abandon(r)
+		}
+		m.runs.Done()
+	}()
 	for r != nil {
 		if !m.execute(r) {
+			r = nil
 			return // its time was over, and another worker has taken this one's place
 		}
 		m.mu.Lock()
 		r = m.nextReady()
 		m.mu.Unlock()
+	}
+}
+
+// abandon cleans up after a prober or a lease that has ended the goroutine of its
+// worker, as t.FailNow does.
+func (m *Monitor) abandon(r *run) {
+	m.mu.Lock()
+	probing := r.probing
+	m.mu.Unlock()
+	if probing {
+		m.finish(r, Result{Status: Unhealthy, Cause: CausePanic, Message: "the prober ended its goroutine", Duration: time.Since(r.began)})
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r.left {
+		return
+	}
+	if next := m.nextReady(); next != nil {
+		m.runs.Add(1)
+		go m.work(next)
 	}
 }
 
@@ -183,7 +209,7 @@ func (m *Monitor) execute(r *run) bool {
 	ctx, cancel := context.WithTimeout(r.base, r.entry.check.Timeout)
 	defer cancel()
 	m.mu.Lock()
-	if r.over {
+	if r.over || isOver(r.base) { // Monitor.close tells who waits
 		m.mu.Unlock()
 		return true
 	}
@@ -196,9 +222,9 @@ func (m *Monitor) execute(r *run) bool {
 	watchdog := time.AfterFunc(r.entry.check.Timeout, func() { m.overdue(r) })
 	result := m.probe(ctx, r)
 	watchdog.Stop()
-	recorded, mine := m.finish(ctx, r, result)
+	recorded, mine := m.finish(r, result)
 	if recorded && r.leased {
-		m.publish(r, result)
+		m.publish(r, sanitize(result))
 	}
 	return mine
 }
@@ -206,7 +232,7 @@ func (m *Monitor) execute(r *run) bool {
 // finish records the result of a run whose prober has returned, unless the run
 // is over. It reports whether it did, and whether the worker is still in its
 // place.
-func (m *Monitor) finish(ctx context.Context, r *run, result Result) (recorded, mine bool) {
+func (m *Monitor) finish(r *run, result Result) (recorded, mine bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r.probing = false
@@ -219,7 +245,7 @@ func (m *Monitor) finish(ctx context.Context, r *run, result Result) (recorded, 
 		m.self.hung--
 		return false, false
 	case r.over:
-	case ctx.Err() == context.Canceled: // the context of Start has ended
+	case isOver(r.base): // that of Start: nothing can be said of the check
 		r.end(ErrStopped)
 	default:
 		m.record(r, result)
@@ -227,6 +253,16 @@ func (m *Monitor) finish(ctx context.Context, r *run, result Result) (recorded, 
 		recorded = true
 	}
 	return recorded, !r.left
+}
+
+// isOver reports whether ctx has ended, or is about to since its deadline has
+// passed.
+func isOver(ctx context.Context) bool {
+	if ctx.Err() != nil {
+		return true
+	}
+	deadline, ok := ctx.Deadline()
+	return ok && !time.Now().Before(deadline)
 }
 
 // leave lets another worker take the place of the one that r holds up.

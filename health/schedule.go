@@ -47,7 +47,7 @@ func (m *Monitor) schedule() {
 func (m *Monitor) queueDue(now time.Time) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.stopped {
+	if m.isStopped() {
 		return time.Hour
 	}
 	if !m.edge.IsZero() && !now.Before(m.edge) {
