@@ -26,7 +26,6 @@ import (
 //
 // Requirement: HL-CANVAS-THROTTLED
 func TestFindings(t *testing.T) {
-	const users = "GET /api/v1/users/:id"
 	for _, c := range []struct {
 		name   string
 		fault  canvastest.Fault
