@@ -13,13 +13,11 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"go.acu.edu.au/runbook/health"
 	"go.acu.edu.au/runbook/health/healthtest"
-	"go.acu.edu.au/runbook/health/promhealth"
 )
 
 // Each test here is a defect that a review of the Monitor proved.
@@ -392,20 +390,6 @@ func TestALeaseOrHistoryThatPanicsIsSurvived(t *testing.T) {
 type panickingHistory struct{ health.History }
 
 func (panickingHistory) Append(context.Context, []health.Sample) error { panic("history") }
-
-func TestATextThatIsNotUTF8IsScraped(t *testing.T) {
-	m := newMonitor(t, health.Config{Checks: []health.Check{{Name: "a", Prober: &healthtest.Prober{Results: []health.Result{{
-		Status: health.Healthy, Measurements: []health.Measurement{{Name: "table_\xff_rows", Value: 1}},
-	}}}}}})
-	_, err := m.Check(t.Context())
-	require.NoError(t, err)
-	c, err := promhealth.New(promhealth.Config{Monitor: m})
-	require.NoError(t, err)
-	assert.NotPanics(t, func() {
-		ch := make(chan prometheus.Metric, 1000)
-		c.Collect(ch)
-	}, "client_golang v1.25 recovers this, and the whole scrape is an error")
-}
 
 func TestMaintenanceIsNoProofOfHavingStarted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -92,6 +92,17 @@ func scrape(t testing.TB, c prometheus.Collector) string {
 	return w.Body.String()
 }
 
+func TestATextThatIsNotUTF8IsScraped(t *testing.T) {
+	m := monitor(t, health.Check{Name: "a", Prober: &healthtest.Prober{Results: []health.Result{{
+		Status: health.Healthy, Measurements: []health.Measurement{{Name: "table_\xff_rows", Value: 1}},
+	}}}})
+	_, err := m.Check(t.Context())
+	require.NoError(t, err)
+	c, err := promhealth.New(promhealth.Config{Monitor: m})
+	require.NoError(t, err)
+	assert.Contains(t, scrape(t, c), "name=\"table_\uFFFD_rows\"")
+}
+
 func TestTheMetricsFollowPrometheusConventions(t *testing.T) {
 	c, err := promhealth.New(promhealth.Config{Monitor: monitor(t, health.Check{Name: "a", Prober: &healthtest.Prober{}})})
 	require.NoError(t, err)
