@@ -146,20 +146,19 @@ func (m *Monitor) blockers(e *entry) map[*entry]string {
 	return before
 }
 
-// emitUnblocked tells of the checks that another one blocks than before, or none.
-func (m *Monitor) emitUnblocked(before map[*entry]string) {
-	for _, child := range m.order {
-		if len(before) == 0 {
-			return
-		}
-		was, ok := before[child]
-		delete(before, child)
-		if ok && m.blocker(child) != was {
+// emitUnblocked tells of the checks depending on e that another one blocks than
+// before, or none. Monitor.mu is held.
+func (m *Monitor) emitUnblocked(e *entry, before map[*entry]string) {
+	if len(before) == 0 {
+		return
+	}
+	dependents(e, func(child *entry) {
+		if was, ok := before[child]; ok && m.blocker(child) != was {
 			m.cached.Store(nil)
 			m.serial.Add(1)
 			m.emit(event{state: m.state(child), transition: &Transition{From: child.status, FromSince: child.since}})
 		}
-	}
+	})
 }
 
 // dependents calls f with each check that depends on e, directly or not, once.

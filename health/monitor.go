@@ -311,7 +311,7 @@ func (m *Monitor) remove(e *entry) {
 	m.publishTallies()
 	m.emit(event{state: m.state(e), transition: &Transition{From: e.status, FromSince: e.since, Removed: true}})
 	e.found = Healthy // so that it blocks nothing
-	m.emitUnblocked(before)
+	m.emitUnblocked(e, before)
 }
 
 // Start begins to probe on schedule, until ctx ends or Stop is called. A

@@ -30,7 +30,7 @@ func (m *Monitor) record(r *run, result Result) {
 	if !result.Status.OK() {
 		m.hurryParents(e, r.began)
 	}
-	m.emitUnblocked(before)
+	m.emitUnblocked(e, before)
 }
 
 // show gives e the status that it has from at on, and tells of the change, if
