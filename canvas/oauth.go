@@ -14,6 +14,7 @@ import (
 
 	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/internal/clientcreds"
+	"go.acu.edu.au/runbook/internal/flight"
 	"go.acu.edu.au/runbook/internal/httpx"
 )
 
@@ -47,7 +48,7 @@ type OAuth struct {
 	cfg       OAuthConfig
 	endpoint  oauth2.Endpoint
 	transport *httpx.Client
-	flight    clientcreds.Flight[clientcreds.Token]
+	flight    flight.Flight[clientcreds.Token]
 
 	mu      sync.Mutex
 	token   clientcreds.Token

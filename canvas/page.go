@@ -262,9 +262,10 @@ func (p *pager) fail(resp *httpx.Response, err error) error {
 }
 
 // pageLinks returns the links of a page: those of the Link field, or those that
-// a compound answer has in its body instead.
+// a compound answer has in its body instead. What Canvas means by the relations
+// is in docs: Pagination.
 func pageLinks(resp *httpx.Response) map[string]string {
-	links := parseLinks(resp.Header["Link"])
+	links := httpx.Links(resp.Header["Link"])
 	if len(links) > 0 || len(resp.Body) == 0 || resp.Body[0] != '{' {
 		return links
 	}

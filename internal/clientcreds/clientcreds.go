@@ -27,6 +27,7 @@ import (
 	"golang.org/x/oauth2/clientcredentials"
 
 	"go.acu.edu.au/runbook"
+	"go.acu.edu.au/runbook/internal/flight"
 )
 
 // Config says where tokens come from, and for whom.
@@ -50,7 +51,10 @@ type Config struct {
 type Token struct {
 	Access  runbook.Secret
 	Expires time.Time
-	early   time.Duration
+	// Scopes are those that were granted, which may be fewer than were asked for
+	// (RFC 6749, section 5.1). Nil means that the endpoint did not say: all.
+	Scopes []string
+	early  time.Duration
 }
 
 // fresh reports whether the token can be used for a while.
@@ -68,7 +72,7 @@ type Source struct {
 
 // held is what is known for one set of scopes.
 type held struct {
-	flight Flight[Token]
+	flight flight.Flight[Token]
 	token  Token // guarded by Source.mu
 }
 
@@ -95,7 +99,9 @@ func (s *Source) Renew(ctx context.Context, stale runbook.Secret, scopes ...stri
 }
 
 func (s *Source) get(ctx context.Context, scopes []string, stale runbook.Secret) (Token, error) {
-	scopes = slices.Compact(slices.Sorted(slices.Values(scopes)))
+	scopes = slices.Clone(scopes)
+	slices.Sort(scopes)
+	scopes = slices.Compact(scopes)
 	key := strings.Join(scopes, " ")
 	s.mu.Lock()
 	h := s.scopes[key]
@@ -162,7 +168,7 @@ func WithTransport(ctx context.Context, transport http.RoundTripper) context.Con
 // NewToken returns the access token of t, to be replaced early before it
 // expires; see [Config].Early.
 func NewToken(t *oauth2.Token, early time.Duration) Token {
-	out := Token{Access: runbook.NewSecret(t.AccessToken), Expires: t.Expiry}
+	out := Token{Access: runbook.NewSecret(t.AccessToken), Expires: t.Expiry, Scopes: granted(t.Extra("scope"))}
 	if !t.Expiry.IsZero() {
 		out.early = early
 		if early <= 0 {
@@ -170,6 +176,26 @@ func NewToken(t *oauth2.Token, early time.Duration) Token {
 		}
 	}
 	return out
+}
+
+// granted reads the scope of an answer: words with spaces between them, or, as
+// some endpoints have it, a list of words.
+func granted(scope any) []string {
+	switch scope := scope.(type) {
+	case string:
+		if words := strings.Fields(scope); len(words) > 0 {
+			return words
+		}
+	case []any:
+		var words []string
+		for _, word := range scope {
+			if text, ok := word.(string); ok {
+				words = append(words, strings.Fields(text)...)
+			}
+		}
+		return words
+	}
+	return nil
 }
 
 // Usable reports whether the token is not about to expire.

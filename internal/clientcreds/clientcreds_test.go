@@ -137,6 +137,28 @@ func TestGivingUp(t *testing.T) {
 	})
 }
 
+func TestGrantedScopes(t *testing.T) {
+	for name, tc := range map[string]struct {
+		scope string
+		want  []string
+	}{
+		"not said":    {``, nil},
+		"empty":       {`,"scope":""`, nil},
+		"null":        {`,"scope":null`, nil},
+		"fewer":       {`,"scope":"b"`, []string{"b"}},
+		"several":     {`,"scope":" b  a "`, []string{"b", "a"}},
+		"a list":      {`,"scope":["a","b"]`, []string{"a", "b"}},
+		"not a scope": {`,"scope":7`, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := &endpoint{status: 200, body: `{"access_token":"t","token_type":"Bearer"` + tc.scope + `}`}
+			token, err := newSource(t, e, nil).Token(t.Context(), "a", "b")
+			require.NoError(t, err)
+			assert.Equal(t, tc.want, token.Scopes)
+		})
+	}
+}
+
 func TestErrors(t *testing.T) {
 	for name, tc := range map[string]struct {
 		status int

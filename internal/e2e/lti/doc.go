@@ -1,0 +1,3 @@
+// Package lti has the tests of package lti that need a real browser: cookies in
+// frames of other sites, the platform's storage, and what people see.
+package lti
