@@ -209,4 +209,3 @@ func TestPrivateFieldsAreInNoPage(t *testing.T) {
 		assert.NotContains(t, w.Body.String(), secret)
 	}
 }
-

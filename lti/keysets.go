@@ -186,7 +186,7 @@ func NewKeySets(cfg KeySetsConfig) (*KeySets, error) {
 	}
 	client := func(base *http.Client) *httpx.Client {
 		return httpx.New(httpx.Config{
-			HTTP: base, UserAgent: cfg.UserAgent, AttemptTimeout: cfg.Timeout, MaxBody: maxKeySetBody,
+			HTTP: base, UserAgent: cfg.UserAgent, AttemptTimeout: 2 * time.Minute, MaxBody: maxKeySetBody, // Timeout limits all attempts
 			Retries: 2, MinWait: 200 * time.Millisecond, MaxWait: time.Second,
 		})
 	}

@@ -60,6 +60,8 @@ func (s *KeySets) ask(ctx context.Context, set *keySet) (*keySnapshot, error) {
 	header := http.Header{"Accept": {"application/json, application/jwk-set+json"}}
 	resp, err := set.shelf.http.Do(ctx, httpx.Call{Op: "fetch", URL: set.url, Header: header})
 	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, fmt.Errorf("no complete answer within %v: %w", s.cfg.Timeout, err)
 	case err != nil:
 		return nil, err
 	case resp.Status/100 == 3:

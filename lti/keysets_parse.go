@@ -1,5 +1,3 @@
-//go:build jwxkeys
-
 package lti
 
 import (

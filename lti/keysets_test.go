@@ -355,36 +355,36 @@ func TestKeySetAnswersThatAreRefused(t *testing.T) {
 	good := jwks(entry("a", keys[0], nil))
 	for name, tc := range map[string]struct {
 		address string
-		server  keyServer
+		server  *keyServer
 		want    string
 		asked   int
 	}{
-		"larger than a MiB": {server: keyServer{body: append(good, bytes.Repeat([]byte(" "), 1<<20+1-len(good))...)}, want: "too large", asked: 1},
-		"10 KB a second":    {server: keyServer{answer: slow(good)}, want: "deadline", asked: 1},
-		"silence":           {server: keyServer{hold: make(chan struct{})}, want: "deadline", asked: 1},
-		"another host":      {server: keyServer{status: 302, header: http.Header{"Location": {"https://thief.example/canary"}}}, want: "redirects", asked: 1},
-		"http":              {server: keyServer{status: 301, header: http.Header{"Location": {"http://sso.platform.example/canary"}}}, want: "redirects", asked: 1},
-		"loop":              {server: keyServer{status: 302, header: http.Header{"Location": {"/api/lti/security/jwks"}}}, want: "redirects", asked: 6},
-		"404":               {server: keyServer{status: 404, body: []byte("canary")}, want: "status 404", asked: 1},
-		"503":               {server: keyServer{status: 503, body: []byte("canary")}, want: "status 503 (3 attempts)", asked: 3},
-		"HTML":              {server: keyServer{body: []byte("<html>canary")}, want: "not a key set", asked: 1},
-		"cut":               {server: keyServer{body: good[:len(good)-9]}, want: "not a key set", asked: 1},
-		"nothing":           {server: keyServer{}, want: "not a key set", asked: 1},
-		"a list":            {server: keyServer{body: []byte("[]")}, want: "not a key set", asked: 1},
-		"keys is null":      {server: keyServer{body: []byte(`{"keys":null}`)}, want: "not a key set", asked: 1},
-		"deep":              {server: keyServer{body: []byte(`{"keys":` + strings.Repeat("[", 1<<19))}, want: "not a key set", asked: 1},
-		"an empty set":      {server: keyServer{body: jwks()}, want: "empty", asked: 1},
-		"nothing usable":    {server: keyServer{body: jwks(1, "x", nil)}, want: "none of its 3 entries", asked: 1},
-		"2000 keys":         {server: keyServer{body: []byte(`{"keys":[` + strings.Repeat("1,", 2000) + `1]}`)}, want: "too many", asked: 1},
+		"larger than a MiB": {server: &keyServer{body: append(good, bytes.Repeat([]byte(" "), 1<<20+1-len(good))...)}, want: "too large", asked: 1},
+		"10 KB a second":    {server: &keyServer{answer: slow(good)}, want: "deadline", asked: 1},
+		"silence":           {server: &keyServer{answer: silence}, want: "deadline", asked: 1},
+		"another host":      {server: &keyServer{status: 302, header: http.Header{"Location": {"https://thief.example/canary"}}}, want: "redirects", asked: 1},
+		"http":              {server: &keyServer{status: 301, header: http.Header{"Location": {"http://sso.platform.example/canary"}}}, want: "redirects", asked: 1},
+		"loop":              {server: &keyServer{status: 302, header: http.Header{"Location": {"/api/lti/security/jwks"}}}, want: "redirects", asked: 6},
+		"404":               {server: &keyServer{status: 404, body: []byte("canary")}, want: "status 404", asked: 1},
+		"503":               {server: &keyServer{status: 503, body: []byte("canary")}, want: "status 503 (3 attempts)", asked: 3},
+		"HTML":              {server: &keyServer{body: []byte("<html>canary")}, want: "not a key set", asked: 1},
+		"cut":               {server: &keyServer{body: good[:len(good)-9]}, want: "not a key set", asked: 1},
+		"nothing":           {server: &keyServer{}, want: "not a key set", asked: 1},
+		"a list":            {server: &keyServer{body: []byte("[]")}, want: "not a key set", asked: 1},
+		"keys is null":      {server: &keyServer{body: []byte(`{"keys":null}`)}, want: "not a key set", asked: 1},
+		"deep":              {server: &keyServer{body: []byte(`{"keys":` + strings.Repeat("[", 1<<19))}, want: "not a key set", asked: 1},
+		"an empty set":      {server: &keyServer{body: jwks()}, want: "empty", asked: 1},
+		"nothing usable":    {server: &keyServer{body: jwks(1, "x", nil)}, want: "none of its 3 entries", asked: 1},
+		"2000 keys":         {server: &keyServer{body: []byte(`{"keys":[` + strings.Repeat("1,", 2000) + `1]}`)}, want: "too many", asked: 1},
 		"not https":         {address: "http://sso.platform.example/jwks", want: "must be https"},
 		"no address":        {address: "", want: "is required"},
 		"a user":            {address: "https://me:canary@sso.platform.example/jwks", want: "neither a user"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				k, address := &tc.server, jwksAddress
+				k, address := tc.server, jwksAddress
 				if tc.asked == 0 {
-					address = tc.address
+					k, address = new(keyServer), tc.address
 				}
 				s := newKeySets(t, k, nil)
 				start := time.Now()
@@ -408,6 +408,12 @@ func TestKeySetAnswersThatAreRefused(t *testing.T) {
 			})
 		})
 	}
+}
+
+// silence never answers.
+func silence(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
 }
 
 // slow answers with 10 KB a second, for as long as it is asked.

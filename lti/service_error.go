@@ -37,8 +37,7 @@ var (
 	// alone an access token may go. Nothing was sent.
 	ErrHost = errors.New("not a host of this registration")
 	// ErrUnavailable means that the platform could not be asked, or has no answer
-	// now: 429 or 5xx. If the call was one that changes something, nothing was
-	// changed.
+	// now: 429, or 5xx to a call that can be repeated.
 	ErrUnavailable = errors.New("not available")
 	// ErrUnknownOutcome means that a call that changes something was sent and not
 	// answered, or with 5xx: nobody knows whether the platform did it. Read the
@@ -173,7 +172,7 @@ func ungranted(op, host string, err error) *Error {
 		}
 		return out
 	}
-	out.Status, out.Code, out.Message = e.Status, printable(e.Code, 60), e.Description
+	out.Status, out.Code, out.Message = e.Status, wordOnly(e.Code), e.Description
 	out.cause = errors.New("from the token endpoint")
 	out.RequestID = requestID(e.Header)
 	out.RetryAfter, _ = httpx.RetryAfter(e.Header)
@@ -212,7 +211,15 @@ func problem(body []byte) (code, message string) {
 			message = printable(text, 500)
 		}
 	}
-	return printable(code, 60), message
+	return wordOnly(code), message
+}
+
+// wordOnly returns a code if it is one: a sentence may name people.
+func wordOnly(code string) string {
+	if len(code) > 60 || strings.ContainsFunc(code, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return ""
+	}
+	return code
 }
 
 // isThrottled reports whether an answer is that of Canvas' rate limit, which did

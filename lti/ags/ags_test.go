@@ -135,7 +135,7 @@ func TestLineItemsThatAreWrong(t *testing.T) {
 	p := &platform{}
 	c := newClient(t, p, nil)
 	_, err := c.UpdateLineItem(t.Context(), ags.LineItem{ID: lineItem, Label: " ", ScoreMaximum: math.NaN(), Start: time.Unix(5, 0), End: time.Unix(4, 0)})
-	for _, text := range []string{"Label is empty", "ScoreMaximum is NaN", "End is before Start"} {
+	for _, text := range []string{"Label is empty", "ScoreMaximum is NaN", "End is before the Start"} {
 		require.ErrorContains(t, err, text, "all at once")
 	}
 	require.ErrorIs(t, err, lti.ErrInvalid)

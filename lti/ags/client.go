@@ -209,22 +209,21 @@ func below(address, segment string) string {
 
 // list reads a list that is an array.
 func list[T any](ctx context.Context, c *Client, call lti.ServiceCall, query url.Values, limit int) iter.Seq2[T, error] {
+	wrong := located(&call)
+	switch {
+	case limit < 0:
+		wrong = lti.NewError(call.Op, lti.ErrInvalid, errors.New("a negative Limit"))
+	case limit > 0:
+		query.Set("limit", strconv.Itoa(limit))
+	}
+	if base, raw, _ := strings.Cut(call.URL, "?"); len(query) > 0 {
+		call.URL = base + "?" + httpx.AddQuery(raw, query)
+	}
 	return func(yield func(T, error) bool) {
 		var none T
-		if err := located(&call); err != nil {
-			yield(none, err)
+		if wrong != nil {
+			yield(none, wrong)
 			return
-		}
-		if limit < 0 {
-			yield(none, lti.NewError(call.Op, lti.ErrInvalid, errors.New("Limit must not be negative")))
-			return
-		}
-		if limit > 0 {
-			query.Set("limit", strconv.Itoa(limit))
-		}
-		call := call
-		if base, raw, _ := strings.Cut(call.URL, "?"); len(query) > 0 {
-			call.URL = base + "?" + httpx.AddQuery(raw, query)
 		}
 		for resp, err := range c.cfg.Service.Pages(ctx, call) {
 			if err != nil {

@@ -112,13 +112,13 @@ func (l LineItem) body() ([]byte, error) {
 func (l *LineItem) check() error {
 	var problems []error
 	if strings.TrimSpace(l.Label) == "" {
-		problems = append(problems, errors.New("Label is empty"))
+		problems = append(problems, errors.New("the Label is empty"))
 	}
 	if !(l.ScoreMaximum > 0) || math.IsInf(l.ScoreMaximum, 1) {
-		problems = append(problems, fmt.Errorf("ScoreMaximum is %v, and must be above 0", l.ScoreMaximum))
+		problems = append(problems, fmt.Errorf("the ScoreMaximum is %v, and must be above 0", l.ScoreMaximum))
 	}
 	if !l.Start.IsZero() && !l.End.IsZero() && l.End.Before(l.Start) {
-		problems = append(problems, errors.New("End is before Start"))
+		problems = append(problems, errors.New("the End is before the Start"))
 	}
 	return errors.Join(problems...)
 }

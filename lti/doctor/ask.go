@@ -47,6 +47,7 @@ type request struct {
 	method, address string
 	header          http.Header
 	form            url.Values // of the query, or of the body of a POST
+	platform        bool       // the address is one of the platform
 }
 
 // ask makes one request.
@@ -80,7 +81,11 @@ func (d *Doctor) ask(ctx context.Context, r request) answer {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	a.sent = time.Now()
-	resp, err := d.http.Do(req)
+	client := d.http
+	if r.platform {
+		client = d.platform
+	}
+	resp, err := client.Do(req)
 	if err != nil {
 		return d.failed(ctx, line, a, err)
 	}
@@ -99,7 +104,8 @@ func (d *Doctor) ask(ctx context.Context, r request) answer {
 // failed says why there is no answer.
 func (d *Doctor) failed(ctx context.Context, line *netcheck.Timeline, a answer, err error) answer {
 	if d.own != nil {
-		d.own.CloseIdleConnections()
+		d.http.CloseIdleConnections()
+		d.platform.CloseIdleConnections()
 	}
 	if errors.Is(err, httpx.ErrPrivateAddress) {
 		return skipped("the registration came from outside, and the address is not a public one")

@@ -69,17 +69,21 @@ func (x *exam) clocks() {
 	before := x.since()
 	tool, known := x.toolClock()
 	if known {
-		x.clock("the tool's clock", tool.sub(platform))
+		x.clock("clock", "the tool's clock", tool.sub(platform))
 	}
-	if !known || tool.sub(platform).sure() == 0 || here.sure() != 0 && x.since() == before {
-		x.clock("the clock of this machine", here)
-	}
-	if x.since() == before {
-		who := "this machine"
-		if known {
-			who = "the tool"
+	switch {
+	case x.since() > before:
+	case known:
+		if off := here.sure(); off > mostAhead || -off > x.cfg.Leeway {
+			x.finding("clock_here", incident.Possible, "The clock of this machine is wrong, though that of the tool is not",
+				"Set the clock of this machine by NTP. What is signed here, or judged by its time, may be wrong.", "this machine's clock is "+side(off)+" the platform's")
 		}
-		x.right("the clock of %s is right to about %v", who, max(x.cfg.Leeway/2, mostAhead))
+		x.right("the clock of the tool fits that of the platform")
+	default:
+		x.clock("clock", "the clock of this machine", here)
+		if x.since() == before {
+			x.right("the clock of this machine fits that of the platform")
+		}
 	}
 }
 
@@ -98,19 +102,19 @@ func (x *exam) toolClock() (offset, bool) {
 }
 
 // clock judges how far a clock is ahead of the platform's.
-func (x *exam) clock(whose string, ahead offset) {
+func (x *exam) clock(id, whose string, ahead offset) {
 	const remedy = "Set the clock by NTP, on the machine that runs the tool (a container has the clock of its host), and look at it again."
 	off := ahead.sure()
 	evidence := []string{whose + " is " + side(off) + " the platform's, by the Date of their answers"}
 	switch {
 	case off > mostAhead:
-		x.finding("clock", incident.Likely, "The clock is ahead: the platform takes what the tool signs to be from the future", remedy,
+		x.finding(id, incident.Likely, "The clock is ahead: the platform takes what the tool signs to be from the future", remedy,
 			append(evidence, fmt.Sprintf("Canvas takes no more than %v", mostAhead))...)
 	case -off > mostBehind:
-		x.finding("clock", incident.Certain, "The clock is behind: launches seem to come from the future, and what the tool signs is too old", remedy,
+		x.finding(id, incident.Certain, "The clock is behind: launches seem to come from the future, and what the tool signs is too old", remedy,
 			append(evidence, fmt.Sprintf("the tool takes no more than %v, and Canvas no more than %v", x.cfg.Leeway, mostBehind))...)
 	case -off > x.cfg.Leeway:
-		x.finding("clock", incident.Certain, "The clock is behind: launches seem to come from the future", remedy,
+		x.finding(id, incident.Certain, "The clock is behind: launches seem to come from the future", remedy,
 			append(evidence, fmt.Sprintf("the tool takes no more than %v", x.cfg.Leeway))...)
 	}
 }

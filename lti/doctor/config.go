@@ -33,7 +33,7 @@ const (
 // something to look at.
 type Config struct {
 	// Environment is what the tool is for, to find an issuer or address of another
-	// one. Empty means that it is not known.
+	// one; "prod" is Production too. Empty means that it is not known.
 	Environment Environment
 	// Registration is what the tool is configured with: issuer, client id, and the
 	// platform's addresses. Any of it may be missing.
@@ -106,10 +106,11 @@ type Config struct {
 	Refresh []health.Window
 
 	// HTTP gives the transport. Its other fields are not used. Nil means one of our
-	// own, without a proxy, which goes to public addresses only if
-	// Registration.External is set.
+	// own, without a proxy. If Registration.External is set, a copy of it is used
+	// for the platform's addresses, which goes to public ones only.
 	HTTP *http.Client
-	// KeySets are the platform's keys, for Token. Nil means new ones, with HTTP.
+	// KeySets are the platform's keys, for Token. Nil means that they are fetched
+	// for each diagnosis, with HTTP.
 	KeySets *lti.KeySets
 	// UserAgent names who asks. Empty means "runbook-lti-doctor/1
 	// (+https://go.acu.edu.au/runbook)".
@@ -124,10 +125,10 @@ const defaultUserAgent = "runbook-lti-doctor/1 (+https://go.acu.edu.au/runbook)"
 // A Doctor makes diagnoses, and has probers. [New] makes one. It is safe for
 // concurrent use.
 type Doctor struct {
-	cfg     Config
-	http    *http.Client
-	own     *http.Transport // nil with Config.HTTP
-	keySets *lti.KeySets
+	cfg      Config
+	http     *http.Client
+	platform *http.Client    // for the platform's addresses, which may come from outside
+	own      *http.Transport // nil with Config.HTTP
 }
 
 var _ incident.Diagnoser = (*Doctor)(nil)
@@ -157,16 +158,11 @@ func New(cfg Config) (*Doctor, error) {
 		p.In("Refresh", w.Validate())
 	}
 	setDefaults(&cfg)
-	d := &Doctor{cfg: cfg, keySets: cfg.KeySets}
-	d.http, d.own = newClient(cfg)
-	if d.keySets == nil {
-		var err error
-		d.keySets, err = lti.NewKeySets(lti.KeySetsConfig{HTTP: &http.Client{Transport: d.http.Transport, Timeout: cfg.Timeout}})
-		p.In("KeySets", err)
-	}
 	if err := p.Err(); err != nil {
 		return nil, err
 	}
+	d := &Doctor{cfg: cfg}
+	d.connect()
 	return d, nil
 }
 
@@ -177,6 +173,9 @@ func (cfg *Config) empty() bool {
 }
 
 func setDefaults(cfg *Config) {
+	if cfg.Environment == "prod" {
+		cfg.Environment = Production
+	}
 	if cfg.TokenLife == 0 {
 		cfg.TokenLife = time.Hour
 	}
@@ -195,23 +194,21 @@ func setDefaults(cfg *Config) {
 	r.Algorithms, r.TrustedAudiences = slices.Clone(r.Algorithms), slices.Clone(r.TrustedAudiences)
 }
 
-// newClient returns what makes the requests. No redirect is followed: where an
-// answer leads is a finding, not a way.
-func newClient(cfg Config) (*http.Client, *http.Transport) {
-	c := new(http.Client)
-	var own *http.Transport
-	switch {
-	case cfg.HTTP != nil && cfg.HTTP.Transport != nil:
-		c.Transport = cfg.HTTP.Transport
-	default:
-		own = httpcheck.NewTransport()
-		c.Transport = own
+// connect makes the clients. No redirect is followed: where an answer leads is a
+// finding, not a way.
+func (d *Doctor) connect() {
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	d.http = &http.Client{CheckRedirect: stay}
+	if d.cfg.HTTP != nil && d.cfg.HTTP.Transport != nil {
+		d.http.Transport = d.cfg.HTTP.Transport
+	} else {
+		d.own = httpcheck.NewTransport()
+		d.http.Transport = d.own
 	}
-	if cfg.Registration.External && own != nil {
-		c.Transport = httpx.PublicOnly(&http.Client{Transport: own}).Transport
+	d.platform = d.http
+	if d.cfg.Registration.External {
+		d.platform = httpx.PublicOnly(d.http)
 	}
-	c.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return c, own
 }
 
 // subject says what is looked at.
@@ -226,8 +223,8 @@ func (d *Doctor) subject() string {
 	return text
 }
 
-// Diagnose implements incident.Diagnoser. The identifiers of its findings are
-// words that stay the same; package incidenttest shows how they are compared.
+// Diagnose implements incident.Diagnoser. Where nothing could be looked at, the
+// diagnosis comes with the error, and says why for each thing.
 func (d *Doctor) Diagnose(ctx context.Context) (incident.Diagnosis, error) {
 	if err := ctx.Err(); err != nil {
 		return incident.Diagnosis{}, fmt.Errorf("doctor: nothing was looked at: %w", err)

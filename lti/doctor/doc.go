@@ -75,8 +75,9 @@
 //
 // # What it costs
 //
-// One request for each address, three for the login. They run at the same time,
-// each within [Config].Timeout; two of them after one another at the most.
+// One request for each address, three for the login, and with a Token the
+// platform's key set once more. They run at the same time, each within
+// [Config].Timeout; two of them after one another at the most.
 // Nothing is repeated and nothing is changed. A tool that counts refusals counts
 // one for the launch address, which is asked without a launch.
 //

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.acu.edu.au/runbook/health"
@@ -17,17 +18,36 @@ type exam struct {
 	d      incident.Diagnosis
 	signer *publicKey // of Config.PrivateKey, if it can be read
 	set    *keySet    // the tool's published keys, if they can be read
-	worst  health.Result
 }
 
 // finding adds what is wrong.
 func (x *exam) finding(id string, l incident.Likelihood, title, remedy string, evidence ...string) {
-	x.d.Findings = append(x.d.Findings, incident.Finding{ID: id, Title: title, Likelihood: l, Evidence: evidence, Remedy: remedy})
+	x.add(incident.Finding{ID: id, Title: title, Likelihood: l, Evidence: evidence, Remedy: remedy})
 }
 
 // urgent adds what must be put right at once.
 func (x *exam) urgent(id, title, remedy string, evidence ...string) {
-	x.d.Findings = append(x.d.Findings, incident.Finding{ID: id, Title: title, Likelihood: incident.Certain, Urgent: true, Evidence: evidence, Remedy: remedy})
+	x.add(incident.Finding{ID: id, Title: title, Likelihood: incident.Certain, Urgent: true, Evidence: evidence, Remedy: remedy})
+}
+
+// maxEvidence is how much evidence a finding has at most.
+const maxEvidence = 8
+
+// add adds a finding, or its evidence to the same finding if that is there
+// already: of three logins, or of a hundred keys.
+func (x *exam) add(f incident.Finding) {
+	i := slices.IndexFunc(x.d.Findings, func(old incident.Finding) bool { return old.ID == f.ID && old.Title == f.Title })
+	if i < 0 {
+		x.d.Findings = append(x.d.Findings, f)
+		return
+	}
+	old := &x.d.Findings[i]
+	old.Likelihood = max(old.Likelihood, f.Likelihood)
+	for _, e := range f.Evidence {
+		if !slices.Contains(old.Evidence, e) && len(old.Evidence) < maxEvidence {
+			old.Evidence = append(old.Evidence, e)
+		}
+	}
 }
 
 // right adds what is right.

@@ -62,7 +62,7 @@ func (d *Doctor) gather(ctx context.Context, wanted question) *facts {
 	}
 	accept := http.Header{"Accept": {"application/json, application/jwk-set+json"}}
 	ownKeys := answers(askOwnKeys, "JWKSURL", request{method: http.MethodGet, address: cfg.JWKSURL, header: accept})
-	platformKeys := answers(askPlatformKeys, "the JWKSURL of the registration", request{method: http.MethodGet, address: cfg.Registration.JWKSURL, header: accept})
+	platformKeys := answers(askPlatformKeys, "the JWKSURL of the registration", request{method: http.MethodGet, address: cfg.Registration.JWKSURL, header: accept, platform: true})
 	launch := answers(askLaunch, "LaunchURL", request{method: http.MethodGet, address: cfg.LaunchURL, header: cfg.frameHeader()})
 	var logins []func() (answer, error)
 	if wanted&askLogin != 0 {
@@ -135,7 +135,13 @@ func (d *Doctor) examine(ctx context.Context) (*lti.Examination, error) {
 	cfg := &d.cfg
 	ec := lti.ExamineConfig{Time: cfg.TokenTime, Leeway: cfg.Leeway, MessageTypes: cfg.MessageTypes}
 	if _, why := parse(cfg.Registration.JWKSURL); why == "" {
-		ec.KeySets = d.keySets
+		if ec.KeySets = cfg.KeySets; ec.KeySets == nil {
+			sets, err := lti.NewKeySets(lti.KeySetsConfig{HTTP: &http.Client{Transport: d.http.Transport}, UserAgent: cfg.UserAgent, Timeout: min(cfg.Timeout, time.Minute)})
+			if err != nil {
+				return nil, err
+			}
+			ec.KeySets = sets
+		}
 	}
 	e := lti.Examine(ctx, strings.TrimSpace(cfg.Token.Reveal()), cfg.Registration, ec)
 	return &e, nil
@@ -149,8 +155,8 @@ func wait(get func() (answer, error)) answer {
 	return a
 }
 
-// why says why something could not be asked, without showing what an error of
-// others may have in it.
+// why says why something could not be asked. Errors of this module have no
+// secrets in them.
 func why(err error) string {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):

@@ -146,17 +146,6 @@ func (s *keySet) usable() []publishedKey {
 	return slices.DeleteFunc(slices.Clone(s.keys), func(k publishedKey) bool { return !k.signs() })
 }
 
-// kids returns the names of the keys.
-func (s *keySet) kids() []string {
-	var out []string
-	for _, k := range s.keys {
-		if k.kid != "" {
-			out = append(out, k.kid)
-		}
-	}
-	return out
-}
-
 // Thumbprints returns the RSA keys of a published key set: kid to RFC 7638
 // thumbprint. Keep them, and give them to a later diagnosis as
 // [Config].KnownKeys.

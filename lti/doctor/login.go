@@ -251,4 +251,3 @@ func (x *exam) fresh(seen []*authRequest, name, id, remedy string) {
 		values[got[0]] = true
 	}
 }
-

@@ -53,7 +53,7 @@ func (x *exam) ownKeySet() {
 	x.ownKey()
 	x.previousKeys()
 	if x.since() == before {
-		x.right("published key set: %s, answered in %v", plural(len(set.keys), "key"), netcheck.Round(a.took()))
+		x.right("published key set: %s", plural(len(set.keys), "key"))
 	}
 }
 

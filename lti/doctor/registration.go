@@ -223,4 +223,3 @@ func (cfg *Config) frameOrigins() []string {
 	}
 	return []string{u.Scheme + "://" + u.Host}
 }
-

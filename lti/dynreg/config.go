@@ -2,9 +2,7 @@ package dynreg
 
 import (
 	"context"
-	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -160,85 +158,4 @@ func New(cfg Config) (*Registrar, error) {
 	r.read = httpx.New(httpx.Config{HTTP: public, UserAgent: cfg.UserAgent, AttemptTimeout: fetchTimeout, MaxBody: maxDocument, Retries: 1, MaxWait: 2 * time.Second})
 	r.send = httpx.New(httpx.Config{HTTP: public, UserAgent: cfg.UserAgent, AttemptTimeout: sendTimeout, MaxBody: maxDocument, Retries: -1, MaxRejections: 1})
 	return r, nil
-}
-
-// trust adds what is trusted of one platform.
-func (r *Registrar) trust(t Trust, p *problems) {
-	if err := checkAddress(t.Issuer); err != nil {
-		p.add("dynreg: trusted issuer %s: %w", quote(t.Issuer), err)
-	}
-	for _, host := range slices.Concat(t.ConfigurationHosts, t.Hosts) {
-		if !isHostPattern(host) {
-			p.add("dynreg: trusted issuer %s: host %s: must be a host name, or one after \"*.\"", quote(t.Issuer), quote(host))
-		}
-	}
-	if _, twice := r.trusted[t.Issuer]; twice {
-		p.add("dynreg: trusted issuer %s comes twice", quote(t.Issuer))
-	}
-	r.trusted[t.Issuer] = Trust{t.Issuer, slices.Clone(t.ConfigurationHosts), slices.Clone(t.Hosts)}
-}
-
-// canvasHosts are those of hosted Canvas in the environment of the issuer: the
-// registration endpoint is at the institution's host.
-func canvasHosts(issuer string) []string {
-	for _, infix := range [...]string{"", "beta.", "test."} {
-		if issuer == "https://canvas."+infix+"instructure.com" {
-			return []string{"*." + infix + "instructure.com", "sso." + infix + "canvaslms.com"}
-		}
-	}
-	return nil
-}
-
-// checkAddress returns what is wrong with an address that has to be https and
-// public. It is not quoted: it may come with a secret.
-func checkAddress(address string) error {
-	_, err := parseAddress(address)
-	return err
-}
-
-func parseAddress(address string) (*url.URL, error) {
-	const most = 4096
-	if address == "" {
-		return nil, errors.New("is required")
-	}
-	u, err := url.Parse(address)
-	switch {
-	case len(address) > most:
-		return nil, errors.New("is too long")
-	case err != nil || u.Opaque != "" || u.Host == "" || u.Hostname() == "":
-		return nil, errors.New("must have the form https://host/path")
-	case u.Scheme != "https":
-		return nil, errors.New("must be https")
-	case u.User != nil || u.Fragment != "":
-		return nil, errors.New("must have neither a user nor a fragment")
-	}
-	return u, httpx.PublicHost(u.Hostname())
-}
-
-// hostOf returns host and port of an address in one spelling: in lower case, and
-// without the port that https has anyway.
-func hostOf(u *url.URL) string { return strings.TrimSuffix(strings.ToLower(u.Host), ":443") }
-
-// originOf returns the origin of an address that was checked.
-func originOf(address string) string {
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || strings.ContainsAny(u.Host, " ;,'\"") {
-		return ""
-	}
-	return "https://" + hostOf(u)
-}
-
-func isHostPattern(host string) bool {
-	bare := strings.TrimPrefix(host, "*.")
-	u, err := url.Parse("https://" + bare)
-	return err == nil && u.Host == bare && strings.Contains(bare, ".") && !strings.ContainsAny(bare, "*@/?#[] ")
-}
-
-// isOneOf reports whether host is one of the hosts or patterns.
-func isOneOf(host string, patterns []string) bool {
-	return slices.ContainsFunc(patterns, func(pattern string) bool {
-		pattern = strings.TrimSuffix(strings.ToLower(pattern), ":443")
-		below, ok := strings.CutPrefix(pattern, "*")
-		return ok && strings.HasSuffix(host, below) && len(host) > len(below) || pattern == host
-	})
 }

@@ -41,11 +41,12 @@ type page struct {
 
 func (r *Registrar) confirmPage(w http.ResponseWriter, v *visit) *Error {
 	p := &v.platform
-	missing := slices.DeleteFunc(slices.Clone(r.cfg.Tool.Scopes), func(s string) bool { return slices.Contains(r.cfg.Tool.scopes(p), s) })
+	scopes := r.cfg.Tool.scopes(p)
+	missing := slices.DeleteFunc(slices.Clone(r.cfg.Tool.Scopes), func(s string) bool { return slices.Contains(scopes, s) })
 	return r.write(w, "confirm", http.StatusOK, v, page{
 		Title: "Register " + r.cfg.Tool.Name, Tool: r.cfg.Tool.Name, For: printable(v.in.For, maxFor),
 		Issuer: p.Issuer, Platform: strings.TrimSpace(p.Product + " " + p.Version), Account: p.AccountName,
-		Scopes: strings.Fields(v.asked.Scope), Missing: missing, Confirm: r.confirmation(v),
+		Scopes: scopes, Missing: missing, Confirm: r.confirmation(v),
 	})
 }
 
@@ -63,6 +64,11 @@ func (r *Registrar) refused(w http.ResponseWriter, req *http.Request, v *visit, 
 	}
 	if e.Issuer == "" {
 		e.Issuer = v.platform.Issuer // which is empty until it was checked
+	}
+	if token := v.token.Reveal(); len(token) > 3 { // a platform may say it again
+		for _, text := range [...]*string{&e.Detail, &e.Code, &e.Message} {
+			*text = strings.ReplaceAll(*text, token, "[redacted]")
+		}
 	}
 	if r.cfg.Hooks.OnError != nil {
 		r.cfg.Hooks.OnError(req.Context(), e)

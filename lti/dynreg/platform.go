@@ -154,67 +154,6 @@ func (d *document) platform() Platform {
 	return p
 }
 
-// checkHosts compares the hosts of a platform with where its configuration came
-// from, and with what is trusted.
-func (r *Registrar) checkHosts(p *Platform, from string, in *invitation) *Error {
-	source, err := parseAddress(from)
-	issuer, err2 := parseAddress(p.Issuer)
-	endpoint, err3 := parseAddress(p.RegistrationURL)
-	if err != nil || err2 != nil || err3 != nil {
-		return fail(ReasonConfiguration, "an address cannot be read") // cannot be: they were checked
-	}
-	trust, known := r.trusted[p.Issuer]
-	if host := hostOf(source); host != hostOf(issuer) && !isOneOf(host, trust.ConfigurationHosts) {
-		return fail(ReasonIssuer, "the configuration came from %s and says that its issuer is %s", quote(host), quote(p.Issuer))
-	}
-	e := &Error{Reason: ReasonPlatform, Issuer: p.Issuer}
-	switch {
-	case in.Issuer != "" && in.Issuer != p.Issuer:
-		e.Detail = "the invitation is for issuer " + quote(in.Issuer)
-		return e
-	case r.cfg.OnlyTrusted && !known:
-		e.Detail = "the issuer is not in Config.Trusted"
-		return e
-	}
-	hosts := slices.Concat([]string{hostOf(issuer)}, trust.Hosts, canvasHosts(p.Issuer))
-	if in.Issuer == p.Issuer {
-		hosts = append(hosts, in.Hosts...)
-	}
-	e.Reason = ReasonIssuer
-	if host := hostOf(endpoint); !isOneOf(host, hosts) {
-		e.Detail = "registration_endpoint is at " + quote(host) + ", which is not the issuer's host: " + ifItBelongs
-		return e
-	}
-	token, err := parseAddress(p.TokenURL)
-	p.ownTokens = err == nil && isOneOf(hostOf(token), hosts)
-	if host := p.audienceHost(); host != "" && (err != nil || host != hostOf(token)) && !isOneOf(host, hosts) {
-		// An assertion is worth an access token to whoever it is for. A platform that
-		// could have one for another's server would get it, and use it there.
-		e.Detail = "authorization_server is " + quote(p.AuthorizationServer) + ", which is neither at the token endpoint's host nor at the issuer's: " + ifItBelongs
-		return e
-	}
-	if err := p.registration("client", "").Validate(); err != nil { // before anything is sent
-		e.Reason, e.Detail = ReasonConfiguration, printable(err.Error(), 300)
-		return e
-	}
-	return nil
-}
-
-const ifItBelongs = "if it belongs to the platform, name its host in the Invitation or in Config.Trusted"
-
-// audienceHost is the host of the aud that the platform wants; empty means that
-// nothing is wanted, or that it does not count.
-func (p *Platform) audienceHost() string {
-	// Canvas names its host there, and wants the token endpoint as aud.
-	if p.AuthorizationServer == "" || p.isCanvas() {
-		return ""
-	}
-	if u, err := parseAddress(p.AuthorizationServer); err == nil {
-		return hostOf(u)
-	}
-	return strings.ToLower(p.AuthorizationServer) // a bare host, or nothing that is trusted
-}
-
 // registration returns what launches of the platform are verified with.
 func (p *Platform) registration(clientID, deployment string) lti.Registration {
 	reg := lti.Registration{

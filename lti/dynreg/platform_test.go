@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"html"
 	"io"
 	"maps"
@@ -283,10 +282,7 @@ func (d *desk) leakless(w *httptest.ResponseRecorder) {
 		out += strings.Join(values, " ")
 	}
 	for _, e := range d.errs {
-		for err := error(e); err != nil; err = errors.Unwrap(err) {
-			out += err.Error()
-		}
-		out += e.Message + e.Code
+		out += e.Error() + e.Message + e.Code + e.Detail
 	}
 	require.NotContains(d.t, out, "canary")
 }

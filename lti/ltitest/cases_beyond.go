@@ -26,7 +26,7 @@ func audienceCases() []Case {
 		bad("BEYOND-AUD-OTHER-AZP", "another audience, and azp is this tool", azp(func(f *forgery) { f.claims["aud"] = EvilAudience }, ours)),
 		bad("BEYOND-AUD-MISSING", "no audience", without("aud", "azp")),
 		bad("BEYOND-AUD-EMPTY", "an empty list of audiences", func(f *forgery) { f.claims["aud"] = []string{}; delete(f.claims, "azp") }),
-		bad("BEYOND-AUD-NUMBER", "the audience is a number", func(f *forgery) { f.claims["aud"] = json.Number(digits(f.client)); delete(f.claims, "azp") }),
+		bad("BEYOND-AUD-NUMBER", "the audience is a number", func(f *forgery) { f.claims["aud"] = jsonNumber(digits(f.client)); delete(f.claims, "azp") }),
 		bad("BEYOND-AUD-PREFIX", "an audience that begins as this tool does", func(f *forgery) { f.claims["aud"] = f.client + "0"; delete(f.claims, "azp") }),
 		bad("BEYOND-AUD-EXTRA", "an untrusted audience besides, without azp", aud(EvilAudience)),
 		bad("BEYOND-AUD-EXTRA-AZP", "an untrusted audience besides, with azp", azp(aud(EvilAudience), ours)),

@@ -59,6 +59,7 @@ type course struct {
 	items   []*lineItem
 	version int        // counts changes of the membership
 	changes []changeOf // of members, for differences
+	links   []string   // resource links that were launched
 }
 
 type changeOf struct {

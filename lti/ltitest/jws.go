@@ -203,3 +203,6 @@ func (f *foreign) verified(key *rsa.PublicKey) bool {
 	sum := sha256.Sum256([]byte(f.signed))
 	return rsa.VerifyPKCS1v15(key, crypto.SHA256, sum[:], f.signature) == nil
 }
+
+// jsonNumber writes digits as a number.
+func jsonNumber(digits string) json.Number { return json.Number(digits) }

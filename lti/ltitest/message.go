@@ -58,7 +58,8 @@ type Message struct {
 	// ForUser is whose submission is reviewed. Empty means [Student].
 	ForUser string
 	// StorageTarget is lti_storage_target: the frame of the platform's storage, as
-	// "post_message_forwarding" in Canvas. Empty means that none is offered.
+	// "post_message_forwarding" in Canvas. Empty means that none is offered, as
+	// Canvas' mobile apps have none.
 	StorageTarget string
 	// Region is canvas_region. Empty means "not_configured".
 	Region string
@@ -270,6 +271,9 @@ func (p *Platform) complete(m Message) (*tool, Message) {
 	}
 	fill(&m.ResourceLink, "link-"+strconv.Itoa(crs.number))
 	fill(&m.Region, "not_configured")
+	if !crs.hasLink(m.ResourceLink) {
+		crs.links = append(crs.links, m.ResourceLink)
+	}
 	return t, m
 }
 

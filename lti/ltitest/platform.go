@@ -78,16 +78,16 @@ type Platform struct {
 	mux  *http.ServeMux
 	ids  int
 
-	tools     []*tool
-	courses   []*course
-	pending   map[string]*pending // logins by verifier
-	loggedOut bool
-	tokens    map[string]*accessToken
-	jtis      map[string]bool
-	responses []DeepLinkingResponse
-	nonces    map[string]bool // of deep linking responses
-	invites   map[string]*invitation
-	files     map[string][]byte
+	tools      []*tool
+	courses    []*course
+	pending    map[string]*pending // logins by verifier
+	loggedOut  bool
+	tokens     map[string]*accessToken
+	jtis       map[string]bool
+	responses  []DeepLinkingResponse
+	selections map[string]*selection // deep linking requests, by what is in the return address
+	nonces     map[string]bool       // of deep linking responses
+	invites    map[string]*invitation
 
 	faults []*fault
 	log    requestLog

@@ -53,19 +53,8 @@ func (c *call) mediaType() string {
 	return t
 }
 
-// accepts reports whether the client takes a media type.
-func (c *call) accepts(mediaType string) bool {
-	for _, header := range c.r.Header.Values("Accept") {
-		for part := range strings.SplitSeq(header, ",") {
-			if t, _, err := mime.ParseMediaType(part); err == nil && (t == mediaType || t == "*/*" || t == "application/*") {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// wants is accepts for media types that must be named: those of LTI's services.
+// wants reports whether the client names a media type in Accept, as the services
+// of LTI want it; "*/*" is not enough.
 func (c *call) wants(mediaType string) bool {
 	for _, header := range c.r.Header.Values("Accept") {
 		for part := range strings.SplitSeq(header, ",") {

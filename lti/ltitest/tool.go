@@ -81,8 +81,10 @@ func (p *Platform) AddTool(t Tool) Tool {
 }
 
 func (p *Platform) addTool(t Tool) Tool {
-	if t.ClientID == "" {
-		t.ClientID = "100000000000" + strconv.Itoa(42+len(p.tools))
+	for n := 42 + len(p.tools); t.ClientID == ""; n++ {
+		if id := "100000000000" + strconv.Itoa(n); p.tool(id) == nil {
+			t.ClientID = id
+		}
 	}
 	if p.tool(t.ClientID) != nil {
 		panic("ltitest: there is a tool " + strconv.Quote(t.ClientID) + " already")

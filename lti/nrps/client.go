@@ -108,7 +108,7 @@ func (c *Client) List(opts *Options) *Listing {
 	query := url.Values{}
 	switch {
 	case o.Limit < 0:
-		l.err = lti.NewError(l.call.Op, lti.ErrInvalid, errors.New("Limit must not be negative"))
+		l.err = lti.NewError(l.call.Op, lti.ErrInvalid, errors.New("a negative Limit"))
 	case o.Limit > 0:
 		query.Set("limit", strconv.Itoa(o.Limit))
 	}

@@ -43,7 +43,8 @@ const maxNotices = 200
 //     nobody could be asked; the others were handled.
 //
 // and says in the body, JSON, how many of each there were. A notice that is there
-// twice is handled once.
+// twice is handled once. A token that comes again in another request is refused,
+// as a replay.
 type Receiver struct{ cfg ReceiverConfig }
 
 // NewReceiver returns a Receiver, or all problems of cfg.

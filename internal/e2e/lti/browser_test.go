@@ -4,19 +4,19 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
-
-	"go.acu.edu.au/runbook/internal/services"
 )
 
 // shots names a folder in which the tests leave pictures of pages, for people to
@@ -59,21 +59,28 @@ func site(host string) string {
 	return strings.Join(labels[len(labels)-2:], ".")
 }
 
-// openBrowser starts a browser for which every host is the server at an address.
-func openBrowser(t *testing.T, p policy, address, spki string) (context.Context, *console) {
+// A browser is one for which every host is the server at an address.
+type browser struct {
+	program, profile string
+	policy           policy
+	address          string
+	spki             string // of the certificate that it trusts
+}
+
+// start starts the browser, which follows nothing but what it is told.
+func (b browser) start(t *testing.T, c *console) (context.Context, func()) {
 	t.Helper()
-	program := services.Need(t, services.Chromium)
-	profile := t.TempDir()
-	text, err := json.Marshal(p.preferences())
+	text, err := json.Marshal(b.policy.preferences())
 	require.NoError(t, err)
-	require.NoError(t, os.Mkdir(filepath.Join(profile, "Default"), 0o700))
-	require.NoError(t, os.WriteFile(filepath.Join(profile, "Default", "Preferences"), text, 0o600))
-	c := new(console)
+	require.NoError(t, os.Mkdir(filepath.Join(b.profile, "Default"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(b.profile, "Default", "Preferences"), text, 0o600))
+	output, w := io.Pipe()
+	go c.follow(output)
 	options := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(program), chromedp.UserDataDir(profile), chromedp.Headless, chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck,
-		chromedp.WindowSize(1000, 700), chromedp.CombinedOutput(c.follow(t)),
-		chromedp.Flag("host-resolver-rules", "MAP * "+address),
-		chromedp.Flag("ignore-certificate-errors-spki-list", spki),
+		chromedp.ExecPath(b.program), chromedp.UserDataDir(b.profile), chromedp.Headless, chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck,
+		chromedp.WindowSize(1000, 700), chromedp.CombinedOutput(w),
+		chromedp.Flag("host-resolver-rules", "MAP * "+b.address),
+		chromedp.Flag("ignore-certificate-errors-spki-list", b.spki),
 		chromedp.Flag("enable-logging", "stderr"), // the console of all frames, which the protocol tells one by one
 		chromedp.Flag("force-color-profile", "srgb"),
 	}
@@ -86,12 +93,11 @@ func openBrowser(t *testing.T, p policy, address, spki string) (context.Context,
 	if os.Getuid() == 0 {
 		options = append(options, chromedp.NoSandbox) // it refuses to be root otherwise
 	}
-	allocator, stop := chromedp.NewExecAllocator(t.Context(), options...)
-	t.Cleanup(stop)
+	limited, end := context.WithTimeout(context.Background(), limit)
+	allocator, stop := chromedp.NewExecAllocator(limited, options...)
 	ctx, cancel := chromedp.NewContext(allocator)
-	t.Cleanup(cancel)
-	require.NoError(t, chromedp.Do(ctx), "start %s", program)
-	return ctx, c
+	require.NoError(t, chromedp.Do(ctx), "start %s", b.program)
+	return ctx, func() { cancel(); stop(); end(); _ = w.Close() }
 }
 
 // console has what pages wrote to the console, in all frames and tabs.
@@ -100,22 +106,17 @@ type console struct {
 	lines []string
 }
 
-// follow returns where the output of the browser goes.
-func (c *console) follow(t *testing.T) io.Writer {
-	r, w := io.Pipe()
-	t.Cleanup(func() { _ = w.Close() })
-	go func() {
-		lines := bufio.NewScanner(r)
-		lines.Buffer(nil, 1<<20)
-		for lines.Scan() {
-			if _, text, ok := strings.Cut(lines.Text(), ":CONSOLE:"); ok {
-				c.mu.Lock()
-				c.lines = append(c.lines, text)
-				c.mu.Unlock()
-			}
+// follow reads the output of the browser.
+func (c *console) follow(output io.Reader) {
+	lines := bufio.NewScanner(output)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		if _, text, ok := strings.Cut(lines.Text(), ":CONSOLE:"); ok {
+			c.mu.Lock()
+			c.lines = append(c.lines, text)
+			c.mu.Unlock()
 		}
-	}()
-	return w
+	}
 }
 
 // take returns the lines that came so far, but for those that contain one of
@@ -136,8 +137,10 @@ next:
 	return lines
 }
 
-// patience is how long a page may take.
-const patience = 15 * time.Second
+const (
+	patience = 30 * time.Second // how long a page may take
+	limit    = 5 * time.Minute  // how long a browser may run
+)
 
 // eventually waits until something holds.
 func eventually(t testing.TB, what string, holds func() bool) {
@@ -165,39 +168,61 @@ func value[T any](t testing.TB, ctx context.Context, expression string) T {
 	return v
 }
 
-// attach returns the context of a target that exists.
-func attach(t testing.TB, tab context.Context, id target.ID) context.Context {
-	ctx, cancel := chromedp.NewContext(tab, chromedp.WithTargetID(id), chromedp.WithDetachOnCancel())
-	t.Cleanup(cancel)
-	return ctx
+// shows waits until the page of a tab has a text.
+func shows(t testing.TB, tab context.Context, text string) {
+	t.Helper()
+	eventually(t, "a page that says "+text, func() bool {
+		page, err := chromedp.Run(tab, chromedp.Evaluate[string](innerText))
+		return err == nil && strings.Contains(page, text)
+	})
 }
+
+const innerText = "document.body ? document.body.innerText : ''"
 
 // frame waits for a frame of another site whose page has a text, and returns its
 // context. Frames come and go while a launch is under way.
-func frame(t testing.TB, tab context.Context, text string) (found context.Context) {
+func frame(t testing.TB, tab context.Context, text string) context.Context {
 	t.Helper()
-	var last string
-	end := time.Now().Add(patience)
-	for time.Now().Before(end) {
+	return find(t, tab, "iframe", text)
+}
+
+// page waits for a tab whose page has a text, and returns its context.
+func page(t testing.TB, tab context.Context, text string) context.Context {
+	t.Helper()
+	return find(t, tab, "page", text)
+}
+
+func find(t testing.TB, tab context.Context, kind, text string) (found context.Context) {
+	t.Helper()
+	seen := make(map[string]bool)
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		infos, err := chromedp.Targets(tab)
 		require.NoError(t, err)
 		for _, info := range infos {
-			if info.Type != "iframe" {
+			if info.Type != kind || info.TargetID == chromedp.FromContext(tab).Target.TargetID {
 				continue
 			}
 			ctx, cancel := chromedp.NewContext(tab, chromedp.WithTargetID(info.TargetID), chromedp.WithDetachOnCancel())
-			page, err := chromedp.Run(ctx, chromedp.Evaluate[string]("document.body ? document.body.innerText : ''"))
+			page, err := chromedp.Run(ctx, chromedp.Evaluate[string](innerText))
 			if err == nil && strings.Contains(page, text) {
 				t.Cleanup(cancel)
 				return ctx
 			}
 			cancel()
-			last += "\n" + info.URL + ": " + page
+			seen[info.URL+": "+page] = true
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
-	require.Fail(t, "no frame has the text", "%q; there were %s", text, last[max(0, len(last)-3000):])
+	require.Fail(t, "no "+kind+" has the text", "%q; there were %q", text, slices.Collect(maps.Keys(seen)))
 	return nil
+}
+
+// click clicks on an element in the frame of the tool, as a person does.
+func click(t testing.TB, tab, f context.Context, selector string) {
+	t.Helper()
+	const middle = "(() => { const r = document.querySelector(%q).getBoundingClientRect(); return [r.x + %s, r.y + %s]; })()"
+	outer := value[[]float64](t, tab, fmt.Sprintf(middle, "iframe.tool", "1", "1")) // its border
+	inner := value[[]float64](t, f, fmt.Sprintf(middle, selector, "r.width / 2", "r.height / 2"))
+	do(t, tab, chromedp.MouseClickXY(outer[0]+inner[0], outer[1]+inner[1]))
 }
 
 // shot saves a picture of a tab, if somebody wants to see it.

@@ -102,8 +102,8 @@ func locked[T any](h *host, f func() T) T {
 	return f()
 }
 
-func (h *host) accepted() int    { return locked(h, func() int { return len(h.launches) }) }
-func (h *host) arrived() []post  { return locked(h, func() []post { return slices.Clone(h.posts) }) }
+func (h *host) accepted() int         { return locked(h, func() int { return len(h.launches) }) }
+func (h *host) arrived() []post       { return locked(h, func() []post { return slices.Clone(h.posts) }) }
 func (h *host) delay(d time.Duration) { locked(h, func() bool { h.slow = d; return true }) }
 
 // reasons returns why launches were refused.
@@ -128,7 +128,7 @@ func (h *host) note(next http.Handler) http.Handler {
 		}
 		p := post{asked: form.Get("runbook_asked") != "", stored: form.Get("runbook_binding") != ""}
 		for _, c := range r.Cookies() {
-			if strings.HasPrefix(c.Name, "__Host-lti_") {
+			if strings.HasPrefix(c.Name, "__Host-lti") {
 				p.cookies++
 			}
 		}
@@ -242,4 +242,3 @@ func (h *host) probed(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	fmt.Fprintf(w, "<!DOCTYPE html><title>probe</title><p>cookies: %s.", strings.Join(names, ", "))
 }
-

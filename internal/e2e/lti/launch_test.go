@@ -26,7 +26,7 @@ func TestLaunchInFrame(t *testing.T) {
 		{nothing, []string{}, "code"},
 	} {
 		t.Run(string(test.policy), func(t *testing.T) {
-			w := newWorld(t, test.policy)
+			w := in(t, test.policy)
 			cookies := len(test.cookies) > 0
 
 			t.Run("the browser is what it is said to be", func(t *testing.T) {

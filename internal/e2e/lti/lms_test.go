@@ -5,7 +5,6 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
-	"strings"
 	"sync"
 
 	"go.acu.edu.au/runbook/lti/ltitest"
@@ -172,12 +171,4 @@ func (l *lms) wait(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	_, _ = w.Write([]byte("go"))
-}
-
-// page serves a page of another site.
-func pageOf(mux *http.ServeMux, path, html string) {
-	mux.HandleFunc(otherHost+path, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = w.Write([]byte(strings.TrimSpace(html)))
-	})
 }

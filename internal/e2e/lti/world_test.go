@@ -14,6 +14,10 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +26,8 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"go.acu.edu.au/runbook/internal/services"
 )
 
 // Hosts of these tests. The browser finds all of them on loopback: the names are
@@ -39,22 +45,57 @@ type world struct {
 	lms     *lms
 	tool    *host
 	browser context.Context
-	console *console
+	console console
+	other   atomic.Value // string: the page of somebody else
 }
 
-// newWorld starts one. All of it ends with the test.
-func newWorld(t *testing.T, p policy) *world {
+// worlds are those that the tests share, one for each policy: a browser takes a
+// second to start.
+var worlds = struct {
+	sync.Mutex
+	all map[policy]*world
+	end []func()
+}{all: make(map[policy]*world)}
+
+// TestMain ends what the tests share.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	for _, end := range slices.Backward(worlds.end) {
+		end()
+	}
+	os.Exit(code)
+}
+
+// in returns the world with a browser of that policy.
+func in(t *testing.T, p policy) *world {
+	t.Helper()
+	program := services.Need(t, services.Chromium)
+	worlds.Lock()
+	defer worlds.Unlock()
+	if w := worlds.all[p]; w != nil {
+		return w
+	}
 	certificate, spki := certify(t)
 	mux := http.NewServeMux()
 	w := &world{lms: newLMS(mux), tool: newHost(mux)}
 	w.lms.install(w.tool)
+	mux.HandleFunc(otherHost+"/", func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = io.WriteString(rw, w.other.Load().(string))
+	})
 	mux.HandleFunc("/favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	server := httptest.NewUnstartedServer(mux)
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that the browser gives up
 	server.StartTLS()
-	t.Cleanup(server.Close)
-	w.browser, w.console = openBrowser(t, p, server.Listener.Addr().String(), spki)
+	profile, err := os.MkdirTemp("", "runbook-e2e-")
+	require.NoError(t, err)
+	worlds.end = append(worlds.end, func() { _ = os.RemoveAll(profile) }, server.Close)
+	b := browser{program: program, profile: profile, policy: p, address: server.Listener.Addr().String(), spki: spki}
+	ctx, stop := b.start(t, &w.console)
+	worlds.end = append(worlds.end, stop)
+	w.browser = ctx
+	worlds.all[p] = w
 	return w
 }
 
@@ -84,7 +125,7 @@ func (w *world) tab(t *testing.T, expected ...string) context.Context {
 	w.lms.forget()
 	ctx, cancel := chromedp.NewContext(w.browser)
 	t.Cleanup(cancel)
-	do(t, ctx)
+	require.NoError(t, chromedp.Do(ctx)) // the tab lives as long as this context
 	_, err := chromedp.Call(ctx, network.ClearBrowserCookies, cdp.Empty{})
 	require.NoError(t, err)
 	t.Cleanup(func() {

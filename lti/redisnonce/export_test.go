@@ -1,0 +1,4 @@
+package redisnonce
+
+// Judge reads the answer to INFO, for tests.
+var Judge = judge
