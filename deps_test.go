@@ -15,6 +15,9 @@ import (
 
 const module = "go.acu.edu.au/runbook"
 
+// forLTI is what package lti compiles, and so does what imports it.
+var forLTI = []string{"", "github.com/go-json-experiment/json", "github.com/golang-jwt/jwt/v5", "github.com/hashicorp/", "github.com/lestrrat-go/", "github.com/valyala/fastjson", "golang.org/x/oauth2"}
+
 // mayCompile says which modules beyond the standard library, and which other
 // packages of ours, importing a package may compile. A package that is not
 // listed may compile none, so a new dependency has to be written down here, and
@@ -30,22 +33,32 @@ var mayCompile = map[string][]string{
 	"health/sqlhealth":            {"health", "internal/sqlmigrate"},
 	"health/sqlprobe":             {"health", "internal/netcheck"},
 	"health/wsprobe":              {"", "health", "health/httpprobe", "internal/netcheck", "internal/netcheck/httpcheck", "github.com/coder/websocket"},
-	"canvas":                      {"", "internal/httpx", "internal/clientcreds", "github.com/hashicorp/", "golang.org/x/oauth2", "golang.org/x/time"},
-	"canvas/canvasprobe":          {"", "health", "incident", "canvas", "internal/httpx", "internal/clientcreds", "internal/netcheck", "internal/netcheck/httpcheck", "github.com/hashicorp/", "golang.org/x/oauth2", "golang.org/x/time"},
+	"canvas":                      {"", "internal/httpx", "internal/clientcreds", "internal/flight", "github.com/hashicorp/", "golang.org/x/oauth2", "golang.org/x/time"},
+	"canvas/canvasprobe":          {"", "health", "incident", "canvas", "internal/httpx", "internal/clientcreds", "internal/flight", "internal/netcheck", "internal/netcheck/httpcheck", "github.com/hashicorp/", "golang.org/x/oauth2", "golang.org/x/time"},
 	"canvas/canvastest":           {},
-	"canvas/usage":                {"", "health", "incident", "canvas", "internal/httpx", "internal/clientcreds", "github.com/hashicorp/", "golang.org/x/oauth2", "golang.org/x/time"},
+	"canvas/usage":                {"", "health", "incident", "canvas", "internal/httpx", "internal/clientcreds", "internal/flight", "github.com/hashicorp/", "golang.org/x/oauth2", "golang.org/x/time"},
 	"incident":                    {},
 	"incident/incidenttest":       {"", "incident"},
-	"internal/clientcreds":        {"", "golang.org/x/oauth2"},
+	"internal/clientcreds":        {"", "internal/flight", "golang.org/x/oauth2"},
+	"internal/flight":             {},
 	"internal/httpx":              {"", "github.com/hashicorp/"},
 	"internal/netcheck":           {"health"},
 	"internal/netcheck/httpcheck": {"", "health", "internal/netcheck"},
 	"internal/requirements":       {},
 	"internal/services":           {},
 	"internal/sqlmigrate":         {},
+	"lti":                         append([]string{"internal/httpx", "internal/clientcreds", "internal/flight"}, forLTI...),
+	"lti/ags":                     append([]string{"lti", "internal/httpx", "internal/clientcreds", "internal/flight"}, forLTI...),
+	"lti/doctor":                  append([]string{"lti", "health", "incident", "internal/httpx", "internal/clientcreds", "internal/flight", "internal/netcheck", "internal/netcheck/httpcheck"}, forLTI...),
+	"lti/dynreg":                  append([]string{"lti", "internal/httpx", "internal/clientcreds", "internal/flight"}, forLTI...),
+	"lti/ltitest":                 append([]string{"lti", "internal/httpx", "internal/clientcreds", "internal/flight"}, forLTI...),
+	"lti/nrps":                    append([]string{"lti", "internal/httpx", "internal/clientcreds", "internal/flight"}, forLTI...),
+	"lti/pns":                     append([]string{"lti", "internal/httpx", "internal/clientcreds", "internal/flight"}, forLTI...),
+	"lti/redisnonce":              append([]string{"lti", "internal/httpx", "internal/clientcreds", "internal/flight", "github.com/redis/go-redis", "github.com/cespare/xxhash", "go.uber.org/atomic", "golang.org/x/sys"}, forLTI...),
+	"lti/sqlnonce":                append([]string{"lti", "internal/httpx", "internal/clientcreds", "internal/flight", "internal/sqlmigrate"}, forLTI...),
 	"examples/internal/config":    {"", "github.com/goccy/go-yaml"},
 	"examples/internal/estate":    {"canvas/canvastest"},
-	"examples/morning":            {"", "health", "health/httpprobe", "incident", "canvas", "canvas/canvasprobe", "canvas/canvastest", "internal/httpx", "internal/clientcreds", "internal/netcheck", "internal/netcheck/httpcheck", "examples/internal/config", "examples/internal/estate", "github.com/goccy/go-yaml", "github.com/hashicorp/", "golang.org/x/oauth2", "golang.org/x/time", "golang.org/x/term", "golang.org/x/sys"},
+	"examples/morning":            {"", "health", "health/httpprobe", "incident", "canvas", "canvas/canvasprobe", "canvas/canvastest", "internal/httpx", "internal/clientcreds", "internal/flight", "internal/netcheck", "internal/netcheck/httpcheck", "examples/internal/config", "examples/internal/estate", "github.com/goccy/go-yaml", "github.com/hashicorp/", "golang.org/x/oauth2", "golang.org/x/time", "golang.org/x/term", "golang.org/x/sys"},
 	"examples/sidecar":            {"", "health", "health/httpprobe", "health/promhealth", "health/redisprobe", "health/sqlprobe", "health/wsprobe", "internal/netcheck", "internal/netcheck/httpcheck", "github.com/", "golang.org/x/", "google.golang.org/protobuf", "go.yaml.in/yaml", "go.uber.org/atomic"},
 }
 

@@ -16,6 +16,8 @@
 //   - health checks things on a schedule and serves what it found. Probers for
 //     HTTP, DNS, TLS, WebSocket, databases and Redis are below it.
 //   - canvas is a client of Canvas LMS that stays within the rate limit.
+//   - lti is the tool side of LTI 1.3: how Canvas opens an application.
+//   - incident has the ports through which an incident acts on platforms.
 //
 // A host program constructs what it needs and passes it on. The library reads
 // no environment variables, files or flags, registers nothing globally, and

@@ -2,10 +2,13 @@ package examples_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"regexp"
 	"strings"
+
+	"go.acu.edu.au/runbook/lti"
 )
 
 // ctx is that of a program that nobody interrupts.
@@ -29,3 +32,6 @@ func show(resp *http.Response, err error) string {
 	}
 	return resp.Status[:3] + " " + line
 }
+
+// logRefusal prints the line that an operator's log gets.
+func logRefusal(_ context.Context, r *lti.Refusal) { fmt.Println(r) }

@@ -7,6 +7,8 @@
 //	var keys incident.PlatformKeys = …   // is our key on, and switch it
 //	var audit incident.AuditLog = …      // who logged in, who changed what
 //	var notices incident.Announcer = …   // tell the platform's users
+//	var doctor incident.Diagnoser = …    // what is wrong, most likely first
+//	var nonces incident.Nonces = …       // what "clear the nonce cache" may do
 //
 //	placed, err := notices.Announce(ctx, incident.Announcement{
 //		Key:     "maintenance-2026-12-05", // announced once, however often this runs

@@ -136,7 +136,7 @@ func (f *flow) refused(w *httptest.ResponseRecorder, reason lti.Reason, status i
 	require.NotContains(f.t, err.Error(), "alex.example")
 	require.Equal(f.t, "no-store", w.Header().Get("Cache-Control"))
 	require.Empty(f.t, w.Header().Get("X-Frame-Options"))
-	require.Contains(f.t, w.Header().Get("Content-Security-Policy"), "frame-ancestors 'self' ")
+	require.Contains(f.t, w.Header().Get("Content-Security-Policy"), "frame-ancestors 'self'")
 }
 
 // rawToken makes a token of texts, signed by the platform.

@@ -62,7 +62,7 @@ func (k *KeyRing) Rotate(ctx context.Context) (KeyInfo, error) {
 				return nil, err
 			}
 		}
-		known, kid = keys, added.kid
+		kid = added.kid
 		return rotated(keys, added, now, k.lead(), k.cfg.Overlap), nil
 	})
 	if err != nil {
@@ -72,7 +72,7 @@ func (k *KeyRing) Rotate(ctx context.Context) (KeyInfo, error) {
 }
 
 // newcomer returns the kid of a key that somebody made: one that waits, or that
-// was not there when the ring was read last.
+// was not there when the rotation began.
 func newcomer(keys, known []ringKey, now time.Time) string {
 	signer := signerIn(keys, now)
 	if waiting := waitingIn(keys, now); waiting >= 0 && keys[waiting].kid != signer.kid {

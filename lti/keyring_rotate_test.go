@@ -85,15 +85,15 @@ func TestRotationRefusesNothing(t *testing.T) {
 			at    time.Time
 		}
 		var late []sent // tokens that are verified an hour after they were signed
-		for minute := range 60 * 60 / 2 {
-			time.Sleep(2*time.Minute - 7*time.Second)
-			if minute%450 == 100 { // every 15 hours, on either
-				_, err := replicas[minute/450%2].Rotate(ctx)
+		for step := range 720 { // 60 hours
+			time.Sleep(5*time.Minute - 7*time.Second)
+			if step%180 == 40 { // every 15 hours, on either
+				_, err := replicas[step/180%2].Rotate(ctx)
 				require.NoError(t, err)
 			}
 			time.Sleep(7 * time.Second)
-			signer, server := replicas[minute%2], replicas[(minute+1)%2]
-			if minute%450 == 101 {
+			signer, server := replicas[step%2], replicas[(step+1)%2]
+			if step%180 == 41 {
 				signer, server = server, signer
 			}
 			if time.Since(cachedAt) >= time.Hour {
@@ -102,8 +102,8 @@ func TestRotationRefusesNothing(t *testing.T) {
 			}
 			token, err := signer.Sign(map[string]any{"iss": "a"})
 			require.NoError(t, err)
-			require.NoError(t, verify(token, cached), "kept for an hour, minute %d", minute)
-			require.NoError(t, verifyNow(token, server), "fetched each time, minute %d", minute)
+			require.NoError(t, verify(token, cached), "kept for an hour, step %d", step)
+			require.NoError(t, verifyNow(token, server), "fetched each time, step %d", step)
 			signedBy[signer.KeyID()]++
 			late = append(late, sent{token, time.Now()})
 			for len(late) > 0 && time.Since(late[0].at) >= time.Hour {

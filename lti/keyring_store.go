@@ -93,8 +93,8 @@ func freshKey() (ringKey, error) {
 }
 
 // put writes a ring that was made out of the one that is held. Afterwards the
-// held ring is what the store has: this one (won), or that of somebody else. An
-// error means that nothing was written, or wraps [ErrUnknownOutcome].
+// held ring is what the store has: this one (won), or one to look at. An error
+// means that nothing was written, or wraps [ErrUnknownOutcome].
 func (k *KeyRing) put(ctx context.Context, keys []ringKey) (won bool, err error) {
 	text, err := encodeRing(keys)
 	if err != nil {
@@ -120,11 +120,8 @@ func (k *KeyRing) put(ctx context.Context, keys []ringKey) (won bool, err error)
 		}
 		return false, fmt.Errorf("%w: %w; reading it back: %w; call Reload before trying again", ErrUnknownOutcome, err, readErr)
 	}
-	if now, err := encodeRing(k.held.keys); err == nil && now.Equal(text) {
-		return true, nil
-	}
 	switch {
-	case k.held.version != before:
+	case k.held.version != before: // by this write or another: the caller looks at what is there
 		return false, nil
 	case conflict:
 		return false, fmt.Errorf("the store shows an old version of the ring, try again later: %w", err)

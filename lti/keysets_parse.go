@@ -1,12 +1,14 @@
 package lti
 
 import (
+	"bytes"
 	"crypto/rsa"
 	"errors"
 	"fmt"
 	"maps"
 	"math"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/lestrrat-go/jwx/v3/jwa"
 	"github.com/lestrrat-go/jwx/v3/jwk"
 )
@@ -14,6 +16,9 @@ import (
 // parseKeySet returns the keys of a set that can be used, and of each other
 // entry, why not.
 func parseKeySet(body []byte) (map[string]*rsa.PublicKey, []string, error) {
+	if err := checkKeySet(body); err != nil {
+		return nil, nil, fmt.Errorf("the answer is not a key set: %w", err)
+	}
 	// What a host configures for all of the process counts for none of this.
 	set, err := jwk.Parse(body, jwk.WithStrictKeySetParsing(false), jwk.WithRejectDuplicateKID(false), jwk.WithMaxKeys(maxKeySetEntries))
 	if err != nil {
@@ -45,6 +50,34 @@ func parseKeySet(body []byte) (map[string]*rsa.PublicKey, []string, error) {
 	}
 	maps.DeleteFunc(keys, func(_ string, key *rsa.PublicKey) bool { return key == nil })
 	return keys, skipped, nil
+}
+
+// checkKeySet checks that the set is an object with one member "keys". jwx takes
+// any number of them, and counts the entries of each anew.
+func checkKeySet(body []byte) error {
+	dec := jsontext.NewDecoder(bytes.NewReader(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if dec.PeekKind() != '{' {
+		return errors.New("it is not a JSON object")
+	}
+	found := 0
+	_, err := dec.ReadToken()
+	for err == nil && dec.PeekKind() != '}' {
+		var name jsontext.Token
+		if name, err = dec.ReadToken(); err != nil {
+			break
+		}
+		if name.String() == "keys" {
+			found++
+		}
+		err = dec.SkipValue()
+	}
+	if err != nil {
+		return fmt.Errorf("it is not JSON: %s", quote(err.Error()))
+	}
+	if found != 1 {
+		return fmt.Errorf("it has %d members keys, and not one", found)
+	}
+	return nil
 }
 
 // usableKey returns the key of an entry and its name, or why it cannot be used.

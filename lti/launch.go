@@ -13,12 +13,12 @@ import (
 // 1.0, section 5.1.1.3; OpenID Connect Core, section 3.1.2.6), and what the page
 // that reads the platform's storage adds.
 type launchForm struct {
-	state, token                  string
-	errorCode, errorText          string
-	storage                       string // lti_storage_target, as in the login
-	binding                       string // what was in the platform's storage
-	asked                         string // "1" if the storage was asked
-	errorURI, errorState, session string // known, and of no use
+	state, token         string
+	errorCode, errorText string
+	storage              string // lti_storage_target, as in the login
+	binding              string // what was in the platform's storage
+	asked                string // "1" if the storage was asked
+	errorURI, session    string // known, and of no use
 }
 
 const (

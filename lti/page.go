@@ -213,9 +213,9 @@ func explain(r *Refusal) (title, advice string) {
 	case ReasonState, ReasonStateExpired:
 		return "Opening the tool took too long", "The request to open it is over, or not complete. " + again
 	case ReasonBrowser:
-		return "Your browser did not keep what it needs",
-			"The tool was opened in a frame, and the browser blocks its cookies there. " + again +
-				" If this comes again, open the tool in a new tab, or allow cookies for this page."
+		return "Your browser did not keep what the tool needs",
+			"It may block the tool's cookies inside the course page. " + again +
+				" If this comes again, open the tool in a new tab, or allow its cookies."
 	case ReasonPlatform:
 		switch r.PlatformError {
 		case "login_required":

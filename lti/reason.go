@@ -1,7 +1,6 @@
 package lti
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -132,12 +131,4 @@ func quote(s string) string {
 		return fmt.Sprintf("%q…", s[:most])
 	}
 	return fmt.Sprintf("%q", s)
-}
-
-// asRefusal returns err as a Refusal.
-func asRefusal(err error) *Refusal {
-	if r, ok := errors.AsType[*Refusal](err); ok {
-		return r
-	}
-	return &Refusal{Reason: ReasonHost, cause: err}
 }

@@ -50,8 +50,9 @@ func PublicOnly(base *http.Client) *http.Client {
 func publicDials(t *http.Transport) *http.Transport {
 	d := net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second, ControlContext: publicAddress}
 	t.Proxy = nil
-	t.DialContext, t.DialTLSContext = d.DialContext, nil
-	t.Dial, t.DialTLS = nil, nil //nolint:staticcheck // they count if they are set
+	t.DialContext, t.DialTLSContext = d.DialContext, nil // before this, Dial does not count
+	//lint:ignore SA1019 it counts if it is set
+	t.DialTLS = nil //nolint:staticcheck // as above
 	if len(t.TLSNextProto) > 0 {
 		// They may know connections that were dialled otherwise.
 		t.TLSNextProto, t.ForceAttemptHTTP2 = nil, true

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -74,6 +75,7 @@ func TestRebinding(t *testing.T) { //nolint:paralleltest // every name of the pr
 			connections.Add(1)
 		}
 	}
+	srv.Config.ErrorLog = log.New(io.Discard, "", 0) // of the connection that is not used
 	srv.StartTLS()
 	defer srv.Close()
 	stray := func(context.Context, string, string) (net.Conn, error) {
@@ -82,6 +84,9 @@ func TestRebinding(t *testing.T) { //nolint:paralleltest // every name of the pr
 	}
 	host := srv.Client().Transport.(*http.Transport).Clone()
 	host.DialContext, host.DialTLSContext = stray, stray
+	old := func(network, address string) (net.Conn, error) { return stray(t.Context(), network, address) }
+	//lint:ignore SA1019 a host may have them
+	host.Dial, host.DialTLS = old, old //nolint:staticcheck // as above
 	host.Proxy = func(*http.Request) (*url.URL, error) {
 		strays.Add(1)
 		return url.Parse(srv.URL)

@@ -2,6 +2,7 @@ package doctor_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
@@ -19,7 +20,12 @@ func Example() {
 	tool := http.NewServeMux()
 	key := ltitest.PublicJWK(&ltitest.ToolKey(0).PublicKey, "2024")
 	delete(key, "alg")
-	tool.Handle("/jwks", published(key))
+	tool.HandleFunc("/jwks", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if err := json.NewEncoder(w).Encode(map[string]any{"keys": []any{key}}); err != nil {
+			fmt.Println(err)
+		}
+	})
 	tool.HandleFunc("/lti/launch", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Frame-Options", "SAMEORIGIN")
 		w.WriteHeader(http.StatusMethodNotAllowed)

@@ -36,23 +36,3 @@ type Placement struct {
 	// Enabled says that people see it.
 	Enabled bool
 }
-
-// selects are the placements of Canvas from which content can be chosen: they may
-// launch deep linking (canvas-lms, lib/lti/messages/deep_linking_request.rb and
-// app/models/lti/resource_placement.rb). Where only is true nothing else makes
-// sense, since the page waits for what was chosen.
-var selects = map[string]struct{ only bool }{ //nolint:gochecknoglobals // constant
-	"assignment_selection":      {},
-	"collaboration":             {},
-	"conference_selection":      {true},
-	"course_assignments_menu":   {},
-	"editor_button":             {true},
-	"homework_submission":       {true},
-	"link_selection":            {true},
-	"migration_selection":       {true},
-	"module_index_menu_modal":   {},
-	"module_menu_modal":         {},
-	"resource_selection":        {true},
-	"submission_type_selection": {true},
-	"ActivityAssetProcessor":    {},
-}

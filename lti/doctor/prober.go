@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.acu.edu.au/runbook/health"
+	"go.acu.edu.au/runbook/incident"
 	"go.acu.edu.au/runbook/internal/netcheck"
 	"go.acu.edu.au/runbook/internal/netcheck/httpcheck"
 	"go.acu.edu.au/runbook/lti"
@@ -69,6 +70,29 @@ func (d *Doctor) probe(wanted question, main func(*facts) *answer, look ...func(
 		}
 		return r
 	})
+}
+
+// result makes findings a result for package health. causes names the cause of
+// some identifiers.
+func (x *exam) result(causes map[string]health.Cause) health.Result {
+	r := health.Result{Status: health.Healthy}
+	x.d.Sort()
+	for _, f := range x.d.Findings {
+		status := health.Unhealthy
+		if f.Likelihood == incident.Possible && !f.Urgent {
+			status = health.Degraded
+		}
+		cause := causes[f.ID]
+		if cause == "" {
+			cause = health.CauseAssertion
+		}
+		message := f.Title
+		if len(f.Evidence) > 0 {
+			message += " (" + f.Evidence[0] + ")"
+		}
+		r = r.Worsen(status, cause, message)
+	}
+	return r
 }
 
 // JWKS returns a prober of the tool's key set: it answers, is one, has the key that

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"go.acu.edu.au/runbook/health"
 	"go.acu.edu.au/runbook/incident"
 	"go.acu.edu.au/runbook/internal/httpx"
 	"go.acu.edu.au/runbook/internal/netcheck"
@@ -221,56 +220,6 @@ func (x *exam) thumbprints() string {
 		}
 	}
 	return list(all)
-}
-
-// platformKeySet looks at the platform's set: whether there is one at its address.
-func (x *exam) platformKeySet() {
-	const what = "the platform's key set"
-	a := &x.platformKeys
-	const remedy = "Compare the address with what the platform publishes. If it is right, the platform may be down, or this machine may not reach it: launches fail as soon as a key is needed that is not known."
-	if x.unanswered(a, "platform_jwks", what, remedy) {
-		return
-	}
-	if a.status == http.StatusTooManyRequests || a.status >= 500 {
-		x.skip(what, "%s: answered %s", a.asked, httpcheck.Status(a.status))
-		return
-	}
-	bad := ""
-	if !a.ok() {
-		bad = "answered " + httpcheck.Status(a.status)
-	} else if set, err := readKeySet(a.body); err != nil {
-		bad = err.Error()
-	} else if len(set.usable()) == 0 {
-		bad = "it has no RSA key for signatures"
-	} else {
-		x.right("the platform's key set: %s", plural(len(set.usable()), "key"))
-		return
-	}
-	x.finding("platform_jwks", incident.Certain, "There is no key set at the platform's address for it, so that no launch can be verified",
-		"Put the platform's JWKS address into the registration of the tool, from what the platform publishes.", a.asked+": "+bad)
-}
-
-// result makes findings a result for package health. causes names the cause of
-// some identifiers.
-func (x *exam) result(causes map[string]health.Cause) health.Result {
-	r := health.Result{Status: health.Healthy}
-	x.d.Sort()
-	for _, f := range x.d.Findings {
-		status := health.Unhealthy
-		if f.Likelihood == incident.Possible && !f.Urgent {
-			status = health.Degraded
-		}
-		cause := causes[f.ID]
-		if cause == "" {
-			cause = health.CauseAssertion
-		}
-		message := f.Title
-		if len(f.Evidence) > 0 {
-			message += " (" + f.Evidence[0] + ")"
-		}
-		r = r.Worsen(status, cause, message)
-	}
-	return r
 }
 
 // previousKeys looks for keys that are to stay published.

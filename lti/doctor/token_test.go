@@ -3,6 +3,7 @@ package doctor_test
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -112,9 +113,12 @@ func (s *stage) claims(change func(map[string]any)) map[string]any {
 // the configuration. And nobody learns who it is about.
 func TestTokenLeadsNowhere(t *testing.T) {
 	s := newStage(t)
+	var mu sync.Mutex
 	var asked []string
 	s.cfg.HTTP = &http.Client{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		mu.Lock()
 		asked = append(asked, r.URL.Host)
+		mu.Unlock()
 		return s.platform.Client().Transport.RoundTrip(r)
 	})}
 	s.cfg.LoginURL, s.cfg.LaunchURL, s.cfg.JWKSURL, s.cfg.DeepLinkURL, s.cfg.TryToken = "", "", "", "", false

@@ -9,7 +9,7 @@ import (
 )
 
 // BenchmarkWithoutInvitation is what anybody can make the handler do: a page that
-// says no. Target: under 50 µs, and nobody is called. forged is an invitation whose
+// says no. Target: under 100 µs, and nobody is called. forged is an invitation whose
 // MAC is wrong.
 func BenchmarkWithoutInvitation(b *testing.B) {
 	p := &platform{document: moodleDocument()}

@@ -32,7 +32,7 @@ type keyRing struct {
 func (k *keyRing) present() platformKey { return k.ring[1] }
 
 // embeddedKeys are those that need not be made.
-const embeddedKeys = 5
+const embeddedKeys = 8
 
 func (p *Platform) newKey(at time.Time) platformKey {
 	k := &p.keys
@@ -53,7 +53,7 @@ func (p *Platform) newKey(at time.Time) platformKey {
 
 // RotateKeys makes the future key the present one, as Canvas does each month: the
 // present becomes the past, the past is published no more, and a new future key
-// is. The first two times cost nothing; then a key has to be made.
+// is. The first five times cost nothing; then a key has to be made.
 func (p *Platform) RotateKeys() {
 	defer p.lock()()
 	r := &p.keys.ring

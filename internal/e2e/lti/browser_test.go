@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 )
@@ -137,8 +139,16 @@ next:
 	return lines
 }
 
+// has reports whether a line contains a text.
+func (c *console) has(text string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.lines, func(line string) bool { return strings.Contains(line, text) })
+}
+
+// How long things may take.
 const (
-	patience = 30 * time.Second // how long a page may take
+	patience = 12 * time.Second // how long a page may take
 	limit    = 5 * time.Minute  // how long a browser may run
 )
 
@@ -186,10 +196,17 @@ func frame(t testing.TB, tab context.Context, text string) context.Context {
 	return find(t, tab, "iframe", text)
 }
 
-// page waits for a tab whose page has a text, and returns its context.
+// page waits for another tab whose page has a text, and returns its context. The
+// tab is closed when the test ends.
 func page(t testing.TB, tab context.Context, text string) context.Context {
 	t.Helper()
-	return find(t, tab, "page", text)
+	ctx := find(t, tab, "page", text)
+	id := chromedp.FromContext(ctx).Target.TargetID
+	t.Cleanup(func() {
+		_, err := chromedp.CallBrowser(tab, target.CloseTarget, target.CloseTargetParams{TargetID: id})
+		require.NoError(t, err)
+	})
+	return ctx
 }
 
 func find(t testing.TB, tab context.Context, kind, text string) (found context.Context) {
@@ -223,6 +240,24 @@ func click(t testing.TB, tab, f context.Context, selector string) {
 	outer := value[[]float64](t, tab, fmt.Sprintf(middle, "iframe.tool", "1", "1")) // its border
 	inner := value[[]float64](t, f, fmt.Sprintf(middle, selector, "r.width / 2", "r.height / 2"))
 	do(t, tab, chromedp.MouseClickXY(outer[0]+inner[0], outer[1]+inner[1]))
+}
+
+// allowScripts says whether a page may run scripts from its next load on.
+func allowScripts(t testing.TB, ctx context.Context, yes bool) {
+	t.Helper()
+	_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !yes})
+	require.NoError(t, err)
+}
+
+// prefer sets the colour scheme of pages.
+func prefer(t testing.TB, scheme string, pages ...context.Context) {
+	t.Helper()
+	for _, ctx := range pages {
+		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		})
+		require.NoError(t, err)
+	}
 }
 
 // shot saves a picture of a tab, if somebody wants to see it.

@@ -3,7 +3,6 @@ package lti_test
 import (
 	"testing"
 
-	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -29,7 +28,6 @@ func TestDeepLinking(t *testing.T) {
 			w := in(t, test.policy)
 			tab := w.tab(t)
 			before := len(w.lms.DeepLinkingResponses())
-			w.lms.ResetLog()
 			w.open(t, tab, scenario{Frames: 1, Storage: test.storage, Message: ltitest.Message{Type: ltitest.DeepLinkingRequest}})
 			f := frame(t, tab, "Choose practical 1")
 			if !test.scripts {
@@ -50,7 +48,7 @@ func TestDeepLinking(t *testing.T) {
 			launch := locked(w.tool, func() *lti.Launch { return w.tool.launches[0] })
 			asked := launch.DeepLinking.ReturnURL
 			assert.Contains(t, asked, "?")
-			assert.Contains(t, returned(w), asked, "with its query, letter by letter")
+			assert.Contains(t, w.lms.posted(), asked, "with its query, letter by letter")
 			eventually(t, "the platform's own page in the frame", func() bool {
 				return value[bool](t, tab, `(() => { try { return document.querySelector("iframe.tool").contentDocument.body.innerText.includes("Retrieving Content"); } catch { return false; } })()`)
 			})
@@ -58,15 +56,3 @@ func TestDeepLinking(t *testing.T) {
 		})
 	}
 }
-
-// returned are the addresses to which forms were posted at the platform.
-func returned(w *world) (all []string) {
-	for _, r := range w.lms.Requests() {
-		if r.Method == "POST" {
-			all = append(all, r.URL)
-		}
-	}
-	return all
-}
-
-var _ = chromedp.Do

@@ -13,7 +13,7 @@ import (
 // A scenario is what the platform does while a tool is opened.
 type scenario struct {
 	// Frames is how many frames of the tool the course page has. More are added by
-	// the page's function open.
+	// the page's function add.
 	Frames int
 	// Message is what is opened.
 	Message ltitest.Message
@@ -39,6 +39,7 @@ type lms struct {
 	scenario  scenario
 	responses []ltitest.Response
 	released  bool
+	posts     []string // addresses to which a form was posted
 }
 
 var (
@@ -53,7 +54,7 @@ var (
 func newLMS(mux *http.ServeMux) *lms {
 	l := &lms{Platform: ltitest.Platform{Canvas: true}}
 	for _, host := range []string{courseHost, ssoHost} {
-		mux.Handle(host+"/", &l.Platform)
+		mux.HandleFunc(host+"/", l.rest)
 	}
 	mux.HandleFunc(courseHost+"/courses/1", l.course)
 	mux.HandleFunc(courseHost+"/courses/1/external_tools/7", l.begin)
@@ -62,6 +63,23 @@ func newLMS(mux *http.ServeMux) *lms {
 	mux.HandleFunc(courseHost+"/api/lti/authorize", l.answer)
 	mux.HandleFunc(courseHost+"/released", l.wait)
 	return l
+}
+
+// rest is what the platform in memory does by itself.
+func (l *lms) rest(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost {
+		l.mu.Lock()
+		l.posts = append(l.posts, "https://"+r.Host+r.RequestURI)
+		l.mu.Unlock()
+	}
+	l.ServeHTTP(w, r)
+}
+
+// posted returns the addresses to which forms were posted.
+func (l *lms) posted() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.posts
 }
 
 // install registers the tool.
@@ -78,7 +96,7 @@ func (l *lms) forget() { l.plan(scenario{}) }
 func (l *lms) plan(s scenario) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.scenario, l.responses, l.released = s, nil, false
+	l.scenario, l.responses, l.released, l.posts = s, nil, false, nil
 }
 
 func (l *lms) now() scenario {
@@ -118,7 +136,7 @@ func (l *lms) course(w http.ResponseWriter, _ *http.Request) {
 		http.SetCookie(w, &http.Cookie{Name: lmsSession, Value: "1", Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteNoneMode})
 	}
 	show(w, "course", map[string]any{
-		"Frames": s.Frames, "Storage": s.Storage, "Forwarding": forwarding, "SSO": "https://" + ssoHost, "Tool": "https://" + toolHost,
+		"Frames": s.Frames, "Storage": s.Storage, "Forwarding": forwarding, "SSO": "https://" + ssoHost, "Tool": "https://" + toolHost, "Other": "https://" + otherHost,
 	})
 }
 

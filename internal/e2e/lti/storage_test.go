@@ -10,7 +10,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -27,18 +26,27 @@ const blocked = "Your browser blocks what the tool needs in this frame"
 // Requirement: LTI-STORAGE-FALLBACK, LTI-STORAGE-LIMITS, LTI-STORAGE-ORIGIN
 func TestNewTab(t *testing.T) {
 	w := in(t, nothing)
-	for name, storage := range map[string]string{
-		"the storage does not answer":      "silent",
-		"the storage is full":              "exhausted",
-		"another origin answers":           "forged",
-		"the answer is to another message": "mistaken",
+	for _, test := range []struct {
+		name, storage string
+		expected      []string
+	}{
+		{"the storage does not answer", "silent", nil},
+		{"the storage is full", "exhausted", nil},
+		{"others answer, and other questions are answered", "noisy", nil},
+		{"the frame is that of another origin", "stolen", []string{"target origin provided"}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			tab := w.tab(t)
-			w.open(t, tab, scenario{Frames: 1, Storage: storage})
+		t.Run(test.name, func(t *testing.T) {
+			tab := w.tab(t, test.expected...)
+			w.other.show(`<script>addEventListener("message", (e) => fetch("/", {method: "POST", body: JSON.stringify(e.data)}))</script>`)
+			w.open(t, tab, scenario{Frames: 1, Storage: test.storage})
 			f := frame(t, tab, blocked)
 			assert.Empty(t, w.lms.answers(), "the launch goes no further")
-			if storage != "exhausted" && storage != "silent" {
+			switch test.storage {
+			case "silent":
+				shot(t, tab, "blocked")
+				narrow(t, tab, f, "blocked")
+			case "exhausted":
+			default:
 				return
 			}
 			click(t, tab, f, "a.button")
@@ -46,11 +54,7 @@ func TestNewTab(t *testing.T) {
 			assert.Equal(t, 1, w.tool.accepted())
 			assert.Empty(t, w.tool.reasons())
 			assert.False(t, value[bool](t, opened, "opener !== null"), "it cannot reach the platform's page")
-			assert.Contains(t, value[string](t, f, "document.body.innerText"), blocked, "the frame stays")
-			if storage == "silent" {
-				shot(t, tab, "blocked")
-				narrow(t, tab, f, "blocked")
-			}
+			assert.Contains(t, value[string](t, f, innerText), blocked, "the frame stays")
 		})
 	}
 }
@@ -61,12 +65,7 @@ func narrow(t *testing.T, tab, f context.Context, name string) {
 	eventually(t, "narrow", func() bool { return value[int](t, f, "innerWidth") <= 320 })
 	assert.LessOrEqual(t, value[int](t, f, "document.documentElement.scrollWidth"), 320)
 	for _, scheme := range []string{"light", "dark"} {
-		for _, ctx := range []context.Context{tab, f} {
-			_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
-				Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
-			})
-			require.NoError(t, err)
-		}
+		prefer(t, scheme, tab, f)
 		shot(t, tab, name+"-320-"+scheme)
 	}
 }
@@ -87,7 +86,7 @@ func TestStorageLies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tab := w.tab(t, "status of 401")
 			w.open(t, tab, scenario{Frames: 1, Storage: test.storage})
-			frame(t, tab, "Your browser did not keep what it needs")
+			frame(t, tab, "Your browser did not keep what the tool needs")
 			assert.Zero(t, w.tool.accepted())
 			require.Equal(t, []lti.Reason{lti.ReasonBrowser}, w.tool.reasons())
 			assert.Contains(t, w.tool.refusals[0].Detail, test.detail)
@@ -123,10 +122,10 @@ func TestLoginOfAnother(t *testing.T) {
 			for name := range form {
 				fmt.Fprintf(&fields, "<input type=hidden name=%s value=%q>", name, form.Get(name))
 			}
-			w.other.Store("<!DOCTYPE html>" + test.head + "<form method=post action=https://" + toolHost + "/lti/launch>" + fields.String() +
+			w.other.show(test.head + "<form method=post action=https://" + toolHost + "/lti/launch>" + fields.String() +
 				"</form><script>document.forms[0].submit()</script>")
 			do(t, tab, chromedp.Navigate("https://"+otherHost+"/"))
-			shows(t, tab, "Your browser did not keep what it needs")
+			shows(t, tab, "Your browser did not keep what the tool needs")
 			assert.Zero(t, w.tool.accepted())
 			require.Equal(t, []lti.Reason{lti.ReasonBrowser}, w.tool.reasons())
 			assert.Contains(t, w.tool.refusals[0].Detail, test.detail)

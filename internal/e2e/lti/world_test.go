@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
+	"fmt"
 	"io"
 	"log"
 	"math/big"
@@ -16,8 +17,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"slices"
+	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,7 +47,54 @@ type world struct {
 	tool    *host
 	browser context.Context
 	console console
-	other   atomic.Value // string: the page of somebody else
+	other   other
+	markers int
+}
+
+// other is the site of somebody else.
+type other struct {
+	mu   sync.Mutex
+	page string
+	told []string // what its page sent home, and what referrers told other hosts of the tool
+}
+
+func (o *other) show(page string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.page = "<!DOCTYPE html><title>other</title>" + page
+}
+
+// learned returns what others learned, and forgets it.
+func (o *other) learned() []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	told := o.told
+	o.told = nil
+	return told
+}
+
+func (o *other) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if r.Method == http.MethodPost {
+		body, _ := io.ReadAll(r.Body)
+		o.told = append(o.told, string(body))
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	_, _ = io.WriteString(w, o.page)
+}
+
+// watch notes what referrers tell other hosts of the tool's addresses.
+func (o *other) watch(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Host != toolHost && strings.HasPrefix(r.Referer(), "https://"+toolHost) {
+			o.mu.Lock()
+			o.told = append(o.told, r.Host+" by the referrer "+r.Referer())
+			o.mu.Unlock()
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // worlds are those that the tests share, one for each policy: a browser takes a
@@ -79,12 +127,9 @@ func in(t *testing.T, p policy) *world {
 	mux := http.NewServeMux()
 	w := &world{lms: newLMS(mux), tool: newHost(mux)}
 	w.lms.install(w.tool)
-	mux.HandleFunc(otherHost+"/", func(rw http.ResponseWriter, _ *http.Request) {
-		rw.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = io.WriteString(rw, w.other.Load().(string))
-	})
+	mux.Handle(otherHost+"/", &w.other)
 	mux.HandleFunc("/favicon.ico", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
-	server := httptest.NewUnstartedServer(mux)
+	server := httptest.NewUnstartedServer(w.other.watch(mux))
 	server.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
 	server.Config.ErrorLog = log.New(io.Discard, "", 0) // handshakes that the browser gives up
 	server.StartTLS()
@@ -118,9 +163,9 @@ func certify(t *testing.T) (tls.Certificate, string) {
 
 // tab opens a tab in a browser without cookies and without history of this
 // world. When the test ends, no page may have written to the console, but for
-// lines that contain one of some texts.
+// lines that contain one of some texts, and nobody may have learned anything that
+// is not his.
 func (w *world) tab(t *testing.T, expected ...string) context.Context {
-	w.console.take()
 	w.tool.forget()
 	w.lms.forget()
 	ctx, cancel := chromedp.NewContext(w.browser)
@@ -129,7 +174,12 @@ func (w *world) tab(t *testing.T, expected ...string) context.Context {
 	_, err := chromedp.Call(ctx, network.ClearBrowserCookies, cdp.Empty{})
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		assert.Empty(t, w.console.take(expected...), "the console")
+		w.markers++ // what was written before is there when this is
+		end := fmt.Sprintf("marker %d of the test", w.markers)
+		do(t, ctx, chromedp.Evaluate[chromedp.Void](fmt.Sprintf("console.log(%q)", end)))
+		eventually(t, "in the console: "+end, func() bool { return w.console.has(end) })
+		assert.Empty(t, w.console.take(append(expected, end)...), "the console")
+		assert.Empty(t, w.other.learned())
 	})
 	return ctx
 }
