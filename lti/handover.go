@@ -51,6 +51,9 @@ func (t *Tool) Redeem(ctx context.Context, code string) (data string, err error)
 		return "", fmt.Errorf("%w: it is older than %v", ErrCode, handoverLife)
 	}
 	err = t.nonces.Use(ctx, NewNonceID("handover", "", string(b[8:head])), end)
+	if errors.Is(err, ErrNonceExpired) {
+		return "", fmt.Errorf("%w: it is older than %v", ErrCode, handoverLife)
+	}
 	if errors.Is(err, ErrNonceUsed) {
 		return "", fmt.Errorf("%w: it was redeemed before", ErrCode)
 	}

@@ -27,8 +27,8 @@ func (k *KeyRing) replace(ctx context.Context, next func(keys []ringKey, now tim
 
 // Rotate makes a new key. It is published at once and signs after Lead; from then
 // on the key that it replaces is published for Overlap. If a new key waits
-// already, made here or by another replica, it is returned, and none is made: to
-// call it again, or on all replicas at once, does no harm.
+// already, or another replica makes one at the same time, that is returned, and
+// none is made besides.
 //
 // If it is not known whether the store took the new key, the error wraps
 // [ErrUnknownOutcome]; [KeyRing.Reload] finds out. A ring of fixed keys returns

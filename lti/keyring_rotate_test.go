@@ -84,7 +84,7 @@ func TestRotationRefusesNothing(t *testing.T) {
 			token string
 			at    time.Time
 		}
-		var late []sent // tokens that are verified an hour after they were signed
+		var late []sent         // tokens that are verified an hour after they were signed
 		for step := range 720 { // 60 hours
 			time.Sleep(5*time.Minute - 7*time.Second)
 			if step%180 == 40 { // every 15 hours, on either

@@ -216,6 +216,8 @@ func TestUnknownKeysDelayNobody(t *testing.T) {
 		unknown.Wait()
 		assert.Zero(t, time.Since(start))
 		assert.Equal(t, 2, k.asked())
+		refused := testing.AllocsPerRun(10, func() { _, _ = s.Key(t.Context(), jwksAddress, "made-up", false) })
+		assert.Less(t, refused, 8.0, "no goroutine, no channel: an error and no more")
 	})
 }
 
@@ -321,6 +323,7 @@ func TestKeySetOfAPlatformThatIsDown(t *testing.T) {
 		}
 		synctest.Wait()
 		assert.Equal(t, before, k.asked(), "it was asked just now")
+		assert.Zero(t, testing.AllocsPerRun(10, func() { _, _ = s.Key(t.Context(), jwksAddress, "a", false) }), "nothing is begun")
 
 		time.Sleep(time.Minute)
 		_, err := s.Key(t.Context(), jwksAddress, "b", false)

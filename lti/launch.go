@@ -194,6 +194,8 @@ func (t *Tool) useNonce(ctx context.Context, v *verification) *Refusal {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, ErrNonceExpired):
+		return &Refusal{Reason: ReasonExpired, Detail: "exp was over when the nonce was looked at", cause: ErrNonceExpired}
 	case errors.Is(err, ErrNonceUsed):
 		return &Refusal{Reason: ReasonReplay, Detail: "the token was posted before: a reload, a double click, or somebody who has a copy", cause: ErrNonceUsed}
 	}

@@ -148,7 +148,7 @@ func (c *console) has(text string) bool {
 
 // How long things may take.
 const (
-	patience = 12 * time.Second // how long a page may take
+	patience = 30 * time.Second // how long a page may take
 	limit    = 5 * time.Minute  // how long a browser may run
 )
 

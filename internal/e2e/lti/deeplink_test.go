@@ -12,7 +12,8 @@ import (
 
 // TestDeepLinking chooses something for the course, and sees it arrive.
 //
-// Requirement: LTI-CERT-D1, LTI-CERT-D2, LTI-CERT-D5, LTI-GOTCHA-28, LTI-CANVAS-RETURN-QUERY
+// Requirement: LTI-CERT-D1, LTI-CERT-D2, LTI-CERT-D3, LTI-CERT-D4, LTI-CERT-D5, LTI-CERT-D6, LTI-CERT-D7
+// Requirement: LTI-GOTCHA-28, LTI-CANVAS-RETURN-QUERY
 func TestDeepLinking(t *testing.T) {
 	for _, test := range []struct {
 		name    string
