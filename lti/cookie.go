@@ -20,6 +20,9 @@ const (
 	// maxInFlight is how many launches of one browser can be in flight: more
 	// would make the Cookie header too large for servers.
 	maxInFlight = 8
+	// maxGone is how many an answer takes away at once: its header should not be
+	// too large either.
+	maxGone = 16
 )
 
 // setCookie gives the browser the secret of a login, and takes the oldest ones
@@ -43,7 +46,7 @@ func (t *Tool) setCookie(w http.ResponseWriter, r *http.Request, s *state, secre
 	}
 	if surplus := len(flights) + 1 - maxInFlight; surplus > 0 {
 		slices.SortFunc(flights, func(a, b flight) int { return cmp.Compare(a.expires, b.expires) })
-		for _, f := range flights[:surplus] {
+		for _, f := range flights[:min(surplus, maxGone)] {
 			h.Add("Set-Cookie", f.name+cookieGone)
 		}
 	}

@@ -45,8 +45,8 @@ func (s *DeepLinkingSettings) check() *Refusal {
 	switch {
 	case s.ReturnURL == "":
 		return refuse(ReasonMissing, "deep_linking_settings.deep_link_return_url is missing")
-	case checkURL(s.ReturnURL) != nil:
-		return refuse(ReasonMissing, "deep_linking_settings.deep_link_return_url: %v", checkURL(s.ReturnURL))
+	case checkPage(s.ReturnURL) != nil:
+		return refuse(ReasonMissing, "deep_linking_settings.deep_link_return_url: %v", checkPage(s.ReturnURL))
 	case s.AcceptTypes == nil:
 		return refuse(ReasonMissing, "deep_linking_settings.accept_types is missing")
 	case s.AcceptTargets == nil:

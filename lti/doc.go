@@ -36,8 +36,9 @@
 //
 // # What a login costs
 //
-// Anybody can begin a login. It writes nothing on the server, asks nobody, and
-// signs nothing but a MAC: all that has to be remembered travels in the state.
+// Anybody can begin a login. It writes nothing on the server, asks nobody but
+// [Config].Lookup, and signs nothing but a MAC: all that has to be remembered
+// travels in the state.
 //
 // # Frames
 //

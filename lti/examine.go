@@ -2,7 +2,6 @@ package lti
 
 import (
 	"context"
-	"encoding/base64"
 	"time"
 )
 
@@ -63,21 +62,12 @@ func Examine(ctx context.Context, token string, r Registration, cfg ExamineConfi
 	if cfg.KeySets == nil {
 		_, refusal = method(c.alg, r.Algorithms)
 	} else {
-		_, refusal = c.verify(ctx, cfg.KeySets, &r)
+		refusal = c.verify(ctx, cfg.KeySets, &r)
 		e.Verified = refusal == nil
 	}
 	add(refusal)
-	payload, err := base64.RawURLEncoding.DecodeString(c.payload)
-	claims := new(idToken)
-	if err != nil {
-		refusal = refuse(ReasonClaims, "the payload is not base64url")
-	} else {
-		refusal = decodeClaims(payload, claims)
-	}
-	if refusal != nil {
-		if !e.Verified || refusal.Reason == ReasonClaims {
-			add(refusal)
-		}
+	claims, _, refusal := c.claims()
+	if add(refusal); refusal != nil {
 		return e
 	}
 	e.describe(claims)

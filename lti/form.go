@@ -13,6 +13,7 @@ import (
 const (
 	maxLaunchBody = 256 << 10
 	maxLoginBody  = 32 << 10
+	usualBody     = 12 << 10 // of a launch of Canvas, and half as much again
 	maxParameters = 100
 )
 
@@ -77,7 +78,12 @@ func readForm(w http.ResponseWriter, r *http.Request, most int64) (string, *Refu
 			return "", refuse(ReasonRequest, "the content type is %s, and not that of a form", quote(media))
 		}
 	}
-	body := bytes.NewBuffer(make([]byte, 0, max(r.ContentLength, 0)+bytes.MinRead)) // so that it need not grow
+	if r.PostForm != nil {
+		return "", refuse(ReasonRequest, "something before this handler has read the form already: call the handler first")
+	}
+	// So that the body of a usual launch need not grow, and a length that is only
+	// promised takes no more.
+	body := bytes.NewBuffer(make([]byte, 0, min(max(r.ContentLength, 0), usualBody)+bytes.MinRead))
 	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, most)); err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return "", refuse(ReasonRequest, "the body has more than %d bytes", most)

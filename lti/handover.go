@@ -22,6 +22,12 @@ var ErrCode = errors.New("lti: handover code is not valid")
 // and answers with a token that the page sends along from then on. A code serves
 // once, for a minute.
 //
+// A code is bound to no browser: whoever opens an address with one gets that
+// session, also somebody who was sent there by an attacker with a code of the
+// attacker's own launch. Where that matters, answer the launch with a page that
+// has the code in it, rather than with a redirect: only the browser of the login
+// gets that page.
+//
 // data comes back from [Tool.Redeem]: the id of a session, not more. It is sealed
 // and not encrypted; at most 1,000 bytes.
 func (t *Tool) Handover(data string) (code string, err error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -40,6 +41,13 @@ func (f *launchForm) parameters() []parameter {
 // second time. It should begin a session and redirect to the target
 // (http.StatusSeeOther), so that a reload does not post the token again; see
 // [Tool.Handover] where the browser keeps no cookies.
+//
+// A second click posts the token a second time, and shows a page that says so,
+// although the first began a session: a host can look for that in
+// [Config].ErrorPage, where the reason is [ReasonReplay], and go on.
+//
+// The handler reads the body itself: nothing before it may have parsed the form,
+// as middleware against forged requests does.
 //
 // The headers that a page in a frame needs are set already: who may show it, that
 // it is not stored, and that its address is told to nobody.
@@ -102,6 +110,8 @@ func (t *Tool) begun(r *http.Request, f *launchForm) (*known, *state, *Refusal) 
 	switch {
 	case s.storage == "":
 		return k, s, refuse(ReasonBrowser, "the cookie of this login did not arrive: it is another browser, or one that keeps no cookies in frames")
+	case f.asked == "" && !looksLikeToken(f.token):
+		return k, s, refuse(ReasonToken, "the token is not a signed JWT, or longer than %d bytes", maxToken) // it would all be written into a page
 	case f.asked == "":
 		return k, s, errAskStorage
 	case r.Header.Get("Origin") != t.origin:
@@ -116,6 +126,14 @@ func (t *Tool) begun(r *http.Request, f *launchForm) (*known, *state, *Refusal) 
 		return k, s, refuse(ReasonBrowser, "the platform's storage has another secret than that of this login")
 	}
 	return k, s, nil
+}
+
+// looksLikeToken reports whether a text has no more than a token may have; empty
+// counts.
+func looksLikeToken(text string) bool {
+	return len(text) <= maxToken && !strings.ContainsFunc(text, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r != '-' && r != '_' && r != '.'
+	})
 }
 
 // launch verifies a launch of a login that was begun in the same browser.
@@ -157,15 +175,10 @@ func (t *Tool) claims(ctx context.Context, r *Registration, token string) (*idTo
 	if refusal != nil {
 		return nil, nil, refusal
 	}
-	payload, refusal := c.verify(ctx, t.keySets, r)
-	if refusal != nil {
+	if refusal := c.verify(ctx, t.keySets, r); refusal != nil {
 		return nil, nil, refusal
 	}
-	claims := new(idToken)
-	if refusal := decodeClaims(payload, claims); refusal != nil {
-		return nil, nil, refusal
-	}
-	return claims, payload, nil
+	return c.claims()
 }
 
 // accept asks the host.

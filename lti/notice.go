@@ -34,7 +34,13 @@ type noticeClaim struct {
 // a launch: it has neither a user nor a message type, and no login came before it.
 // The error is a [*Refusal].
 func (t *Tool) VerifyNotice(ctx context.Context, token string) (Notice, error) {
-	n, refusal := t.verifyNotice(ctx, token)
+	k, refusal := t.addressee(ctx, token)
+	var n Notice
+	if refusal == nil {
+		if n, refusal = t.verifyNotice(ctx, k, token); refusal != nil {
+			refusal.Issuer, refusal.ClientID = k.Issuer, k.ClientID
+		}
+	}
 	if refusal != nil {
 		if t.cfg.Hooks.OnRefusal != nil {
 			t.cfg.Hooks.OnRefusal(ctx, refusal)
@@ -44,11 +50,7 @@ func (t *Tool) VerifyNotice(ctx context.Context, token string) (Notice, error) {
 	return n, nil
 }
 
-func (t *Tool) verifyNotice(ctx context.Context, token string) (Notice, *Refusal) {
-	k, refusal := t.addressee(ctx, token)
-	if refusal != nil {
-		return Notice{}, refusal
-	}
+func (t *Tool) verifyNotice(ctx context.Context, k *known, token string) (Notice, *Refusal) {
 	claims, payload, refusal := t.claims(ctx, &k.Registration, token)
 	if refusal != nil {
 		return Notice{}, refusal
@@ -93,10 +95,14 @@ func (t *Tool) addressee(ctx context.Context, token string) (*known, *Refusal) {
 	var claims struct {
 		Issuer   string   `json:"iss"`
 		Audience audience `json:"aud"`
+		Party    string   `json:"azp"`
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(c.payload)
 	if err != nil || json.Unmarshal(raw, &claims) != nil {
 		return nil, refuse(ReasonClaims, "iss and aud cannot be read")
+	}
+	if slices.Contains(claims.Audience, claims.Party) {
+		claims.Audience = audience{claims.Party} // it says which of them is meant
 	}
 	const most = 5 // audiences that are looked up
 	for _, client := range claims.Audience[:min(len(claims.Audience), most)] {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	_ "embed"
 	"fmt"
+	"html"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -37,7 +38,7 @@ type page struct {
 	Title, Advice, Code, Platform string
 
 	// Of a form that is posted at once.
-	Action string
+	Action template.HTMLAttr
 	Fields []field
 	Button string
 
@@ -48,6 +49,12 @@ type page struct {
 }
 
 type field struct{ Name, Value string }
+
+// action returns where a form is posted, letter by letter: html/template would
+// encode some characters again. The address was checked; it is no script.
+func action(address string) template.HTMLAttr {
+	return template.HTMLAttr(`action="` + html.EscapeString(address) + `"`) //nolint:gosec // escaped
+}
 
 // storageScript are the values that the scripts need.
 type storageScript struct {
@@ -79,12 +86,25 @@ func (t *Tool) ancestors(k *known) string {
 	if k != nil {
 		return k.frames
 	}
-	all := []string{"'self'"}
+	return t.frames
+}
+
+// maxFrames is how long the sources of all registrations may be together: proxies
+// refuse answers with long headers.
+const maxFrames = 2 << 10
+
+// framesOfAll returns who may show a page that belongs to no registration: an
+// error, which has nothing to click on.
+func (t *Tool) framesOfAll() string {
+	all := append([]string{"'self'"}, t.cfg.FrameAncestors...)
 	for _, k := range t.registrations {
 		all = append(all, strings.Fields(k.frames)...)
 	}
 	slices.Sort(all)
-	return strings.Join(slices.Compact(append(all, t.cfg.FrameAncestors...)), " ")
+	if sources := strings.Join(slices.Compact(all), " "); len(sources) <= maxFrames {
+		return sources
+	}
+	return "'self' https:"
 }
 
 // framesOf returns the sources that may show the tool for a registration: the
@@ -98,7 +118,7 @@ func (t *Tool) framesOf(r Registration) string {
 	}
 	for _, address := range []string{r.Issuer, r.AuthURL, r.TokenURL} {
 		u, err := url.Parse(address)
-		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.ContainsAny(u.Host, " ;,{}") {
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || !plainHost(u) {
 			continue
 		}
 		add(u.Scheme + "://" + u.Host)
@@ -167,11 +187,11 @@ func (t *Tool) askPage(w http.ResponseWriter, r *http.Request, k *known, s *stat
 		}
 	}
 	err := t.write(w, "ask", http.StatusOK, page{
-		Action: t.cfg.LaunchURL, Fields: fields,
+		Action: action(t.cfg.LaunchURL), Fields: fields,
 		Script: &storageScript{
 			Target: s.storage, Origin: originOf(k.AuthURL), Key: storageKey(s), Message: rand.Text(), Wait: storageWait, Glance: storageWait,
 		},
-	}, k, strings.Join(t.targets, " "))
+	}, k, strings.Join(t.targets, " ")+" https:") // the host may redirect anywhere, and browsers look at that too
 	if err != nil {
 		t.refused(w, r, &Refusal{Reason: ReasonHost, cause: err}, k)
 	}
@@ -180,7 +200,7 @@ func (t *Tool) askPage(w http.ResponseWriter, r *http.Request, k *known, s *stat
 // respondPage posts a deep linking response.
 func (t *Tool) respondPage(w http.ResponseWriter, _ *http.Request, k *known, address, token string) error {
 	return t.write(w, "post", http.StatusOK, page{
-		Action: address, Fields: []field{{"JWT", token}}, Button: "Return to the platform",
+		Action: action(address), Fields: []field{{"JWT", token}}, Button: "Return to the platform",
 	}, k, originOf(address)+" "+strings.TrimPrefix(k.frames, "'self' "))
 }
 

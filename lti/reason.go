@@ -23,7 +23,8 @@ const (
 	ReasonTarget       Reason = "target"       // the target link URI is not one of this tool, or differs from that of the login
 )
 
-// Reasons of a launch, in the order in which they are looked for.
+// Reasons of a launch, in the order in which they are looked for. ReasonTarget,
+// before ReasonMissing, is one too.
 const (
 	ReasonState        Reason = "state"         // state is missing, forged, or made with a key that is known no more
 	ReasonStateExpired Reason = "state_expired" // state is older than [StateLife]
@@ -39,17 +40,17 @@ const (
 	ReasonAudience     Reason = "audience"      // aud is not this tool, or includes one that is not trusted
 	ReasonParty        Reason = "party"         // azp is another client, or missing where aud has several entries
 	ReasonExpired      Reason = "expired"       // exp is over
-	ReasonIssuedAt     Reason = "issued_at"     // iat is in the future, or too long ago
 	ReasonLifetime     Reason = "lifetime"      // exp is further away than [Config].MaxTokenLife
+	ReasonIssuedAt     Reason = "issued_at"     // iat is in the future, or too long ago
+	ReasonNonce        Reason = "nonce"         // nonce is missing, or is not that of the login
 	ReasonVersion      Reason = "version"       // LTI version is missing, or not 1.3.0
 	ReasonMessageType  Reason = "message_type"  // message type is missing, or not one that is taken here
 	ReasonMissing      Reason = "missing_claim" // a claim that the message requires is missing
 	ReasonAnonymous    Reason = "anonymous"     // sub is missing, and anonymous launches are not allowed
 	ReasonDeployment   Reason = "deployment"    // the deployment is not accepted
-	ReasonNonce        Reason = "nonce"         // nonce is missing, or is not that of the login
+	ReasonHost         Reason = "host"          // the host refused a launch that is valid
 	ReasonReplay       Reason = "replay"        // the nonce was used before
 	ReasonStore        Reason = "store"         // the nonce store, or the host's registrations, could not be asked
-	ReasonHost         Reason = "host"          // the host refused a launch that is valid
 )
 
 // A Refusal is a login or launch that was refused. Error is the line for the

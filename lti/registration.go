@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -91,10 +92,11 @@ func (r Registration) Validate() error {
 	if len(r.Issuer)+len(r.ClientID) > maxIdentity {
 		add("Issuer and ClientID are longer than %d bytes together", maxIdentity)
 	}
-	for _, a := range []struct{ name, address string }{{"AuthURL", r.AuthURL}, {"JWKSURL", r.JWKSURL}} {
-		if err := checkURL(a.address); err != nil {
-			add("%s: %w", a.name, err)
-		}
+	if err := checkPage(r.AuthURL); err != nil {
+		add("AuthURL: %w", err)
+	}
+	if err := checkURL(r.JWKSURL); err != nil {
+		add("JWKSURL: %w", err)
 	}
 	if r.TokenURL != "" {
 		if err := checkURL(strings.Replace(r.TokenURL, hostPlace, "host.example", 1)); err != nil {
@@ -140,6 +142,30 @@ func checkURL(address string) error {
 		return errors.New("must be https")
 	}
 	return nil
+}
+
+// checkPage is checkURL for an address that browsers open: its origin is compared
+// with what they say, and stands in headers.
+func checkPage(address string) error {
+	if err := checkURL(address); err != nil {
+		return err
+	}
+	if u, err := url.Parse(address); err != nil || !plainHost(u) {
+		return errors.New("must have a host name of ASCII letters and digits (xn--… for others), and no empty port")
+	}
+	return nil
+}
+
+// plainHost reports whether browsers write a host as it stands here. url.Parse
+// also takes characters that end a directive of Content-Security-Policy.
+func plainHost(u *url.URL) bool {
+	if strings.HasPrefix(u.Host, "[") {
+		ip, err := netip.ParseAddr(u.Hostname())
+		return err == nil && ip.Zone() == "" && !strings.HasSuffix(u.Host, ":")
+	}
+	return u.Host != "" && !strings.HasSuffix(u.Host, ":") && !strings.ContainsFunc(u.Hostname(), func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r != '.' && r != '-' && r != '_'
+	})
 }
 
 func isLoopback(host string) bool {

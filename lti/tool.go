@@ -70,7 +70,9 @@ type Config struct {
 	// Deployment decides on a deployment that is not in [Registration].Deployments:
 	// nil accepts the launch, an error refuses it. Everything else of the launch is
 	// verified by then, but for its nonce. In Canvas each installation, in an
-	// account or course, is a deployment. A nil func refuses.
+	// account or course, is a deployment. It is asked about the notices of
+	// [Tool.VerifyNotice] too: l has no MessageType, user or context then. A nil
+	// func refuses.
 	Deployment func(ctx context.Context, r Registration, l *Launch) error
 	// Accept can refuse a launch that is valid, for example of a user who is
 	// suspended. It is called before the nonce is used. Nil accepts.
@@ -109,6 +111,7 @@ type Tool struct {
 
 	registrations map[identityKey]*known
 	byIssuer      map[string][]*known
+	frames        string // sources for pages of no registration
 }
 
 // identityKey is what identifies a registration.
@@ -148,6 +151,7 @@ func New(cfg Config) (*Tool, error) {
 		t.registrations[key] = k
 		t.byIssuer[r.Issuer] = append(t.byIssuer[r.Issuer], k)
 	}
+	t.frames = t.framesOfAll()
 	t.keySets, t.nonces = cfg.KeySets, cfg.Nonces
 	if t.keySets == nil {
 		t.keySets, err = NewKeySets(KeySetsConfig{HTTP: cfg.HTTP})
@@ -165,14 +169,14 @@ func New(cfg Config) (*Tool, error) {
 func (t *Tool) setDefaults(cfg *Config) error {
 	var problems []error
 	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf("lti: "+format, args...)) }
-	if err := checkURL(cfg.LaunchURL); err != nil {
+	if err := checkPage(cfg.LaunchURL); err != nil {
 		add("LaunchURL: %w", err)
 	} else {
 		t.origin = originOf(cfg.LaunchURL)
 		t.targets = []string{t.origin}
 	}
 	for _, target := range cfg.Targets {
-		if err := checkURL(target); err != nil {
+		if err := checkPage(target); err != nil {
 			add("target %s: %w", quote(target), err)
 		} else if strings.TrimSuffix(target, "/") != originOf(target) {
 			add("target %s: must be an origin, https://host", quote(target))
@@ -241,7 +245,9 @@ func (t *Tool) find(ctx context.Context, issuer, clientID string) (*known, *Refu
 			if err != nil {
 				return nil, &Refusal{Reason: ReasonRegistration, cause: err}
 			}
-			all = append(slices.Clip(all), k)
+			if !slices.ContainsFunc(all, func(other *known) bool { return other.ClientID == k.ClientID }) {
+				all = append(slices.Clip(all), k)
+			}
 		}
 	}
 	switch {

@@ -89,33 +89,42 @@ func method(alg string, agreed []string) (*jwt.SigningMethodRSA, *Refusal) {
 }
 
 // verify checks the signature of a token with a key of the registration's
-// platform, and returns the payload.
-func (c *compact) verify(ctx context.Context, keys *KeySets, r *Registration) ([]byte, *Refusal) {
+// platform.
+func (c *compact) verify(ctx context.Context, keys *KeySets, r *Registration) *Refusal {
 	how, refusal := method(c.alg, r.Algorithms)
 	if refusal != nil {
-		return nil, refusal
+		return refusal
 	}
 	switch {
 	case c.kid == "":
-		return nil, refuse(ReasonKey, "the token names no key (kid)")
+		return refuse(ReasonKey, "the token names no key (kid)")
 	case len(c.kid) > maxKid:
-		return nil, refuse(ReasonKey, "the name of the token's key (kid) is %d bytes long", len(c.kid))
+		return refuse(ReasonKey, "the name of the token's key (kid) is %d bytes long", len(c.kid))
 	}
 	key, err := keys.Key(ctx, r.JWKSURL, c.kid, r.External)
 	switch {
 	case errors.Is(err, ErrUnknownKey):
-		return nil, &Refusal{Reason: ReasonKey, Detail: "kid " + quote(c.kid), cause: err}
+		return &Refusal{Reason: ReasonKey, Detail: "kid " + quote(c.kid), cause: err}
 	case err != nil:
-		return nil, &Refusal{Reason: ReasonKeySet, cause: err}
+		return &Refusal{Reason: ReasonKeySet, cause: err}
 	}
 	if how.Verify(c.signed, c.signature, key) != nil {
-		return nil, refuse(ReasonSignature, "the signature does not fit the platform's key %s", quote(c.kid))
+		return refuse(ReasonSignature, "the signature does not fit the platform's key %s", quote(c.kid))
 	}
+	return nil
+}
+
+// claims decodes the payload.
+func (c *compact) claims() (*idToken, []byte, *Refusal) {
 	payload, err := base64.RawURLEncoding.DecodeString(c.payload)
 	if err != nil {
-		return nil, refuse(ReasonClaims, "the payload is not base64url")
+		return nil, nil, refuse(ReasonClaims, "the payload is not base64url")
 	}
-	return payload, nil
+	claims := new(idToken)
+	if refusal := decodeClaims(payload, claims); refusal != nil {
+		return nil, nil, refusal
+	}
+	return claims, payload, nil
 }
 
 // A claimCheck looks at one thing of a token whose signature was verified.

@@ -1,5 +1,6 @@
 // Peers prints, side by side, what package health and other libraries for
-// health checks take for the same work, and what the least is: see README.md.
+// health checks take for the same work, and what the least is; with -lti, what
+// package lti and libraries for tokens take for a launch: see README.md.
 package main
 
 import (
@@ -20,10 +21,15 @@ func main() {
 	benchtime := flag.String("benchtime", "200ms", "time of each benchmark")
 	observe := flag.Duration("observe", 20*time.Second, "time for which a schedule is observed")
 	long := flag.Bool("long", false, "have go-sundheit schedule 10,000 checks too: it takes minutes to register them")
+	launch := flag.Bool("lti", false, "print the table of LTI launches, and not that of health checks")
 	cell := flag.String("cell", "", "measure one cell of a schedule (used by this program itself)")
 	flag.Parse()
 	must(flag.Set("test.benchtime", *benchtime))
 
+	if *launch {
+		ltiTable(*count)
+		return
+	}
 	libraries := []library{ours(), alexliesenfeld(), sundheit(), hellofresh(), floor()}
 	if *cell != "" {
 		fmt.Print(scheduleCell(libraries, *cell, *observe))

@@ -13,7 +13,7 @@ import (
 // TestLaunchInFrame opens the tool in a frame of the platform, in browsers that
 // treat cookies in different ways.
 //
-// Requirement: LTI-ASK-1, LTI-GOTCHA-11, LTI-GOTCHA-16, LTI-GOTCHA-17
+// Requirement: LTI-GOTCHA-11, LTI-GOTCHA-16, LTI-GOTCHA-17
 // Requirement: LTI-STORAGE-SERVER, LTI-STORAGE-FALLBACK
 func TestLaunchInFrame(t *testing.T) {
 	for _, test := range []struct {
