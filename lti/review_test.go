@@ -435,3 +435,95 @@ func TestErrorPage(t *testing.T) {
 	assert.Contains(t, w.Header().Get("Content-Security-Policy"), "https://*.instructure.com")
 	assert.Equal(t, "no-store", w.Header().Get("Cache-Control"))
 }
+
+// TestLimitsToTheSecond are the limits that a host sets, or leaves as they are.
+//
+// Requirement: LTI-VALIDATE-8
+func TestLimitsToTheSecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		age := func(cfg *lti.Config) { cfg.MaxTokenAge = 10 * time.Minute }
+		for name, test := range map[string]struct {
+			config  func(*lti.Config)
+			changes map[string]any
+			reason  lti.Reason // empty means accepted
+		}{
+			"as old as may be, and the leeway": {age, map[string]any{"iat": seconds(-11 * time.Minute)}, ""},
+			"older":                            {age, map[string]any{"iat": seconds(-11*time.Minute - time.Second)}, lti.ReasonIssuedAt},
+			"for a day":                        {nil, map[string]any{"exp": seconds(24 * time.Hour)}, ""},
+			"for longer":                       {nil, map[string]any{"exp": seconds(24*time.Hour + time.Second)}, lti.ReasonLifetime},
+		} {
+			f := newFlow(t, test.config)
+			f.launch(test.changes)
+			_, err := f.result()
+			if test.reason == "" {
+				assert.NoError(t, err, name)
+			} else {
+				assert.ErrorIs(t, err, test.reason, name)
+			}
+		}
+	})
+	_, err := lti.New(lti.Config{LaunchURL: "https://a.example", StateKeys: []runbook.Secret{runbook.NewSecret(strings.Repeat("k", 31))}, Lookup: func(context.Context, string, string) ([]lti.Registration, error) { return nil, nil }})
+	require.ErrorContains(t, err, "state key 1 is shorter than 32 bytes")
+}
+
+// TestExternalRegistrations: for one that came from outside nothing is fetched
+// from private addresses, and that is no answer of the platform.
+func TestExternalRegistrations(t *testing.T) {
+	for external, status := range map[bool]int{false: http.StatusSeeOther, true: http.StatusServiceUnavailable} {
+		f := newFlow(t, func(cfg *lti.Config) {
+			cfg.Registrations[0].JWKSURL, cfg.Registrations[0].External = "https://10.0.0.1/jwks", external
+		})
+		w := f.launch(nil)
+		assert.Equal(t, status, w.Code)
+		if _, err := f.result(); external {
+			assert.ErrorIs(t, err, lti.ReasonKeySet)
+		}
+	}
+}
+
+// TestForeignTextIsShort wherever it is shown.
+func TestForeignTextIsShort(t *testing.T) {
+	f := newFlow(t, nil)
+	f.begin()
+	w := f.post(url.Values{"state": {f.state}, "error": {strings.Repeat("e", 4000)}, "error_description": {strings.Repeat("d", 8000)}})
+	f.refused(w, lti.ReasonPlatform, http.StatusUnauthorized)
+	assert.Less(t, len(f.refusals[0].Error()), 500)
+	assert.Len(t, f.refusals[0].PlatformDescription, 500)
+	assert.Len(t, f.refusals[0].PlatformError, 100)
+}
+
+// TestKnownDeployments are not put to the host.
+//
+// Requirement: LTI-GOTCHA-9
+func TestKnownDeployments(t *testing.T) {
+	f := newFlow(t, func(cfg *lti.Config) {
+		cfg.Deployment = func(_ context.Context, _ lti.Registration, l *lti.Launch) error {
+			return fmt.Errorf("asked about %s", l.DeploymentID)
+		}
+	})
+	f.launch(nil)
+	_, err := f.result()
+	require.NoError(t, err)
+}
+
+// TestStorageKeys: two logins do not share a place in the platform's storage.
+//
+// Requirement: LTI-GOTCHA-11
+func TestStorageKeys(t *testing.T) {
+	f := newFlow(t, nil)
+	f.login.Set("lti_storage_target", "_parent")
+	one, two := f.begin().Body.String(), f.begin().Body.String()
+	assert.NotEqual(t, between(t, one, `"key":"`, `"`), between(t, two, `"key":"`, `"`))
+	assert.NotEqual(t, between(t, one, `"value":"`, `"`), between(t, two, `"value":"`, `"`))
+}
+
+// TestTargetsThatBrowsersReadOtherwise: a backslash is a slash for them.
+//
+// Requirement: LTI-GOTCHA-6
+func TestTargetsThatBrowsersReadOtherwise(t *testing.T) {
+	for _, target := range []string{`https://qa.example.edu\@evil.example/`, "https://qa.example.edu\t.evil.example/", "https://qa.example.edu%2eevil.example/", "https://qa.example.edu#@evil.example/"} {
+		f := newFlow(t, nil)
+		f.login.Set("target_link_uri", target)
+		f.refused(f.begin(), lti.ReasonTarget, http.StatusBadRequest)
+	}
+}

@@ -237,17 +237,16 @@ func (t *Tool) find(ctx context.Context, issuer, clientID string) (*known, *Refu
 			return nil, &Refusal{Reason: ReasonStore, Detail: "the registrations could not be read", cause: err}
 		}
 		for _, r := range more {
-			// What the host returns is not believed to be what was asked for.
-			if r.Issuer != issuer || clientID != "" && r.ClientID != clientID || t.registrations[identityKey{issuer, r.ClientID}] != nil {
+			// What the host returns is not believed to be what was asked for, and does
+			// not replace what is known.
+			if r.Issuer != issuer || clientID != "" && r.ClientID != clientID || slices.ContainsFunc(all, func(k *known) bool { return k.ClientID == r.ClientID }) {
 				continue
 			}
 			k, err := t.know(r)
 			if err != nil {
 				return nil, &Refusal{Reason: ReasonRegistration, cause: err}
 			}
-			if !slices.ContainsFunc(all, func(other *known) bool { return other.ClientID == k.ClientID }) {
-				all = append(slices.Clip(all), k)
-			}
+			all = append(slices.Clip(all), k)
 		}
 	}
 	switch {
