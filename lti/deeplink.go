@@ -1,6 +1,7 @@
 package lti
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -167,7 +168,7 @@ type DeepLinkingReply struct {
 // An error means that nothing was written: the reply is not one that the platform
 // takes, the registration is gone, or there is no key.
 func (t *Tool) RespondDeepLinking(w http.ResponseWriter, r *http.Request, request DeepLinkingRequest, reply DeepLinkingReply) error {
-	token, err := t.SignDeepLinking(r, request, reply)
+	token, err := t.SignDeepLinking(r.Context(), request, reply)
 	if err != nil {
 		return err
 	}
@@ -181,11 +182,11 @@ func (t *Tool) RespondDeepLinking(w http.ResponseWriter, r *http.Request, reques
 // SignDeepLinking returns the token that RespondDeepLinking posts, for a host
 // that has a page of its own. The page posts it to the return URL exactly as that
 // is, with its query, as the only parameter, JWT.
-func (t *Tool) SignDeepLinking(r *http.Request, request DeepLinkingRequest, reply DeepLinkingReply) (string, error) {
+func (t *Tool) SignDeepLinking(ctx context.Context, request DeepLinkingRequest, reply DeepLinkingReply) (string, error) {
 	if t.cfg.Keys == nil {
 		return "", errors.New("lti: deep linking response: the tool has no key: set Config.Keys")
 	}
-	k, refusal := t.find(r.Context(), request.Issuer, request.ClientID)
+	k, refusal := t.find(ctx, request.Issuer, request.ClientID)
 	if refusal != nil {
 		return "", refusal
 	}
@@ -272,8 +273,8 @@ func (p *DeepLinkingReply) check(s *DeepLinkingSettings) error {
 
 func absolute(address string) error {
 	u, err := url.Parse(address)
-	if err != nil || u.Scheme == "" || u.Host == "" {
-		return errors.New("must be an absolute address")
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return errors.New("must be an absolute address, https or http")
 	}
 	return nil
 }

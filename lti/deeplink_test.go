@@ -193,7 +193,7 @@ func TestDeepLinkingEdges(t *testing.T) {
 			require.Error(t, f.tool.RespondDeepLinking(w, r, request, lti.DeepLinkingReply{}))
 			assert.Zero(t, w.Body.Len())
 		}
-		_, err := benchTool(t, nil).SignDeepLinking(r, request, lti.DeepLinkingReply{})
+		_, err := benchTool(t, nil).SignDeepLinking(t.Context(), request, lti.DeepLinkingReply{})
 		require.ErrorContains(t, err, "set Config.Keys")
 	})
 }

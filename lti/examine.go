@@ -22,8 +22,6 @@ type Examination struct {
 	Placement                                                          string
 	// Issued and Expires are iat and exp; zero if they are missing.
 	Issued, Expires time.Time
-	// Settings are those of a deep linking request, or nil.
-	Settings *DeepLinkingSettings
 	// Problems is everything for which the token would be refused, in the order in
 	// which a launch looks for it. An expired token of a former launch is refused
 	// for that alone. State, browser and nonce are not looked at.
@@ -113,7 +111,7 @@ func examineClaims(claims *idToken, r Registration, cfg ExamineConfig) []*Refusa
 func (e *Examination) describe(c *idToken) {
 	e.Issuer, e.Audience, e.AuthorizedParty = c.Issuer, c.Audience, deref(c.AuthorizedParty)
 	e.DeploymentID, e.MessageType, e.Version = deref(c.DeploymentID), deref(c.MessageType), deref(c.Version)
-	e.TargetLinkURI, e.Placement, e.Settings = deref(c.TargetLinkURI), c.CanvasPlacement.value, c.DeepLinking.ptr()
+	e.TargetLinkURI, e.Placement = deref(c.TargetLinkURI), c.CanvasPlacement.value
 	if c.IssuedAt != nil {
 		e.Issued = c.IssuedAt.time()
 	}

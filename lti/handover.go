@@ -35,7 +35,7 @@ func (t *Tool) Handover(data string) (code string, err error) {
 		return "", fmt.Errorf("lti: handover: %d bytes, more than 1000", len(data))
 	}
 	b := binary.BigEndian.AppendUint64(nil, uint64(time.Now().Add(handoverLife).Unix()))
-	b = append(b, rand.Text()[:26]...)
+	b = append(b, rand.Text()...)
 	b = append(b, data...)
 	return (*t.sealers.Load())[0].seal(purposeHandover, b), nil
 }

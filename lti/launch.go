@@ -16,10 +16,8 @@ import (
 type launchForm struct {
 	state, token         string
 	errorCode, errorText string
-	storage              string // lti_storage_target, as in the login
 	binding              string // what was in the platform's storage
 	asked                string // "1" if the storage was asked
-	errorURI, session    string // known, and of no use
 }
 
 const (
@@ -31,8 +29,7 @@ func (f *launchForm) parameters() []parameter {
 	return []parameter{
 		{"state", &f.state, maxLaunchBody}, {"id_token", &f.token, maxLaunchBody},
 		{"error", &f.errorCode, maxHint}, {"error_description", &f.errorText, maxMessage},
-		{"lti_storage_target", &f.storage, maxMessage}, {fieldBinding, &f.binding, maxMessage}, {fieldAsked, &f.asked, maxFrame},
-		{"error_uri", &f.errorURI, maxMessage}, {"session_state", &f.session, maxMessage},
+		{fieldBinding, &f.binding, maxMessage}, {fieldAsked, &f.asked, maxFrame},
 	}
 }
 
@@ -48,6 +45,9 @@ func (f *launchForm) parameters() []parameter {
 //
 // The handler reads the body itself: nothing before it may have parsed the form,
 // as middleware against forged requests does.
+//
+// A launch whose key is not known waits for the platform's key set, for 5 seconds
+// at most, with its body in memory: limit the connections of the server.
 //
 // The headers that a page in a frame needs are set already: who may show it, that
 // it is not stored, and that its address is told to nobody.
@@ -141,7 +141,7 @@ func (t *Tool) launch(ctx context.Context, k *known, s *state, f *launchForm) (*
 	if f.errorCode != "" {
 		return nil, &Refusal{
 			Reason: ReasonPlatform, Detail: "the platform says " + quote(f.errorCode) + ", " + quote(f.errorText),
-			PlatformError: clip(f.errorCode), PlatformDescription: f.errorText[:min(len(f.errorText), 500)],
+			PlatformError: clip(f.errorCode), PlatformDescription: strings.ToValidUTF8(f.errorText[:min(len(f.errorText), 500)], ""),
 		}
 	}
 	if f.token == "" {
@@ -183,18 +183,27 @@ func (t *Tool) claims(ctx context.Context, r *Registration, token string) (*idTo
 
 // accept asks the host.
 func (t *Tool) accept(ctx context.Context, k *known, l *Launch) *Refusal {
-	if !slices.Contains(k.Deployments, l.DeploymentID) {
-		if t.cfg.Deployment == nil {
-			return refuse(ReasonDeployment, "deployment %s is not known, and nobody decides on those", quote(l.DeploymentID))
-		}
-		if err := t.cfg.Deployment(ctx, k.Registration, l); err != nil {
-			return &Refusal{Reason: ReasonDeployment, Detail: "deployment " + quote(l.DeploymentID), cause: err}
-		}
+	if refusal := t.deployment(ctx, k, l); refusal != nil {
+		return refusal
 	}
 	if t.cfg.Accept != nil {
 		if err := t.cfg.Accept(ctx, l); err != nil {
 			return &Refusal{Reason: ReasonHost, cause: err}
 		}
+	}
+	return nil
+}
+
+// deployment asks the host about a deployment that is not known.
+func (t *Tool) deployment(ctx context.Context, k *known, l *Launch) *Refusal {
+	switch {
+	case slices.Contains(k.Deployments, l.DeploymentID):
+		return nil
+	case t.cfg.Deployment == nil:
+		return refuse(ReasonDeployment, "deployment %s is not known, and nobody decides on those", quote(l.DeploymentID))
+	}
+	if err := t.cfg.Deployment(ctx, k.Registration, l); err != nil {
+		return &Refusal{Reason: ReasonDeployment, Detail: "deployment " + quote(l.DeploymentID), cause: err}
 	}
 	return nil
 }

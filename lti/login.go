@@ -9,14 +9,12 @@ import (
 )
 
 // A login is a third-party login initiation (Security Framework 1.0, section
-// 5.1.1.1; LTI Core 1.3, section 4.1).
+// 5.1.1.1; LTI Core 1.3, section 4.1). The deployment, for which there are two
+// names, is not looked at: nobody has signed it.
 type login struct {
 	issuer, hint, target, messageHint string
 	clientID                          string
 	storage                           string
-	// There are two names for the deployment, which is not looked at: nobody has
-	// signed it.
-	deployment, deploymentOfCanvas string
 }
 
 const (
@@ -29,8 +27,7 @@ func (l *login) parameters() []parameter {
 	return []parameter{
 		{"iss", &l.issuer, maxIdentity}, {"login_hint", &l.hint, maxHint}, {"target_link_uri", &l.target, maxTarget},
 		{"lti_message_hint", &l.messageHint, maxMessage}, {"client_id", &l.clientID, maxIdentity},
-		{"lti_storage_target", &l.storage, maxFrame},
-		{"lti_deployment_id", &l.deployment, maxIdentity}, {"deployment_id", &l.deploymentOfCanvas, maxIdentity},
+		{"lti_storage_target", &l.storage, maxHint},
 	}
 }
 
@@ -60,10 +57,8 @@ func readLogin(w http.ResponseWriter, r *http.Request) (*login, *Refusal) {
 			return nil, refuse(ReasonParameter, "parameter %s is missing", p.name)
 		}
 	}
-	if strings.ContainsFunc(l.storage, func(r rune) bool {
-		return (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z') && r != '_' && r != '-' && r != '.'
-	}) {
-		return nil, refuse(ReasonParameter, "lti_storage_target %s is not the name of a frame", quote(l.storage))
+	if len(l.storage) > maxFrame {
+		l.storage = "" // the state could not hold it; the cookie has to do
 	}
 	return l, nil
 }

@@ -73,13 +73,8 @@ func (t *Tool) verifyNotice(ctx context.Context, k *known, token string) (Notice
 		n.Time = at
 	}
 	l := &Launch{Issuer: n.Issuer, ClientID: n.ClientID, DeploymentID: n.DeploymentID, Issued: claims.IssuedAt.time(), Expires: claims.Expires.time(), Claims: payload}
-	if !slices.Contains(k.Deployments, n.DeploymentID) {
-		if t.cfg.Deployment == nil {
-			return Notice{}, refuse(ReasonDeployment, "deployment %s is not known, and nobody decides on those", quote(n.DeploymentID))
-		}
-		if err := t.cfg.Deployment(ctx, k.Registration, l); err != nil {
-			return Notice{}, &Refusal{Reason: ReasonDeployment, Detail: "deployment " + quote(n.DeploymentID), cause: err}
-		}
+	if refusal := t.deployment(ctx, k, l); refusal != nil {
+		return Notice{}, refusal
 	}
 	return n, t.useNonce(ctx, v)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -102,7 +103,7 @@ func (s *school) launch(m ltitest.Message) (*lti.Launch, error) {
 // TestCertification runs every case of the platform's table, the certification's
 // and others, as Canvas makes them and as another platform does.
 //
-// Requirement: LTI-BEYOND-SHARED-KEYS, LTI-CERT-D1
+// Requirement: LTI-BEYOND-SHARED-KEYS, LTI-BEYOND-ALG-EC, LTI-GOTCHA-20, LTI-CERT-D1
 func TestCertification(t *testing.T) {
 	for name, platform := range map[string]*ltitest.Platform{
 		"Canvas":  {Canvas: true, OddKeys: true},
@@ -125,23 +126,28 @@ func TestCertification(t *testing.T) {
 				assert.True(t, ok)
 			})
 		}
+		assert.Zero(t, platform.Count(ltitest.Elsewhere), "no address in a token is followed")
 	}
 }
 
 // TestKeysOfThePlatform: launches go on through rotations, without a fetch each.
 //
-// Requirement: LTI-PEER-MACEWAN-FETCH, LTI-PEER-VIZDOS-FETCH, LTI-PEER-ROBERTJNDW-REFETCH, LTI-LIB-FETCH-UNKNOWN
+// Requirement: LTI-CERT-B2, LTI-PEER-MACEWAN-FETCH, LTI-PEER-VIZDOS-FETCH, LTI-PEER-ROBERTJNDW-REFETCH
 func TestKeysOfThePlatform(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &ltitest.Platform{Canvas: true}
-		s := newSchool(t, p, nil)
-		for range 5 {
+		s := newSchool(t, p, func(cfg *lti.Config) { cfg.HTTP = &http.Client{Transport: limited{t, p.Client().Transport}} })
+		_, err := s.launch(ltitest.Message{})
+		require.NoError(t, err)
+		before := runtime.NumGoroutine()
+		for range 100 {
 			_, err := s.launch(ltitest.Message{})
 			require.NoError(t, err)
 		}
 		assert.Equal(t, 1, p.Count(ltitest.KeySet))
+		assert.Less(t, runtime.NumGoroutine()-before, 50, "a launch leaves no goroutine")
 		p.RotateKeys() // the next key was published beforehand
-		_, err := s.launch(ltitest.Message{})
+		_, err = s.launch(ltitest.Message{})
 		require.NoError(t, err)
 		assert.Equal(t, 1, p.Count(ltitest.KeySet))
 
@@ -155,10 +161,20 @@ func TestKeysOfThePlatform(t *testing.T) {
 		assert.Equal(t, 1, p.Count(ltitest.KeySet))
 
 		time.Sleep(time.Hour)
+		for range 5 { // an unknown key is one, once
+			location, cookie := s.begin(ltitest.Message{})
+			answer, err := p.AuthorizeCase(location, ltitest.FindCase("B2"))
+			require.NoError(t, err)
+			_, err = s.post(answer, cookie)
+			require.ErrorIs(t, err, lti.ReasonKey)
+		}
+		assert.Equal(t, 2, p.Count(ltitest.KeySet))
+
+		time.Sleep(time.Hour)
 		p.ReplaceKeys() // after a leak, nothing is as it was
 		_, err = s.launch(ltitest.Message{})
 		require.NoError(t, err, "an unknown key is looked for at once")
-		assert.Equal(t, 2, p.Count(ltitest.KeySet))
+		assert.Equal(t, 3, p.Count(ltitest.KeySet))
 
 		time.Sleep(time.Hour)
 		p.SetNetworkError(errors.New("no route to host"))
@@ -171,10 +187,20 @@ func TestKeysOfThePlatform(t *testing.T) {
 	})
 }
 
+// limited wants each request to have a deadline.
+type limited struct {
+	t    testing.TB
+	next http.RoundTripper
+}
+
+func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
+	_, ok := r.Context().Deadline()
+	assert.True(l.t, ok, "%s without a deadline", r.URL.Path)
+	return l.next.RoundTrip(r)
+}
+
 // TestRotationUnderLoad: the tool's own key is replaced while it signs. No
 // platform refuses what it signs, and launches go on.
-//
-// Requirement: LTI-CERT-D2
 func TestRotationUnderLoad(t *testing.T) {
 	store := new(runbook.MemoryCredentials)
 	keys, err := lti.NewKeyRing(t.Context(), lti.KeyRingConfig{Store: store, Name: "lti", Lead: -1})
@@ -220,7 +246,7 @@ func TestRotationUnderLoad(t *testing.T) {
 				request := lti.DeepLinkingRequest{Issuer: r.Issuer, ClientID: r.ClientID, DeploymentID: r.Deployments[0], Settings: lti.DeepLinkingSettings{
 					ReturnURL: "https://" + e.ServiceHost + "/courses/1/deep_linking_response", AcceptTypes: []string{"link"}, AcceptTargets: []string{"iframe"},
 				}}
-				token, err := tool.SignDeepLinking(httptest.NewRequest(http.MethodPost, "https://qa.example.edu/", nil), request, lti.DeepLinkingReply{})
+				token, err := tool.SignDeepLinking(t.Context(), request, lti.DeepLinkingReply{})
 				if !assert.NoError(t, err) || !assert.NoError(t, verifiedBy(mux, token)) {
 					return
 				}

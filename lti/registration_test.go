@@ -94,7 +94,7 @@ func TestCopiesOfAPlatformAreApart(t *testing.T) {
 // TestALoginCostsNothing: neither the store, nor the platform, nor the host's
 // keys have anything to do with it.
 //
-// Requirement: LTI-PEER-MARCGABE-COST
+// Requirement: LTI-PEER-MARCGABE-COST, LTI-GOTCHA-10
 func TestALoginCostsNothing(t *testing.T) {
 	counting := new(countingNonces)
 	f := newFlow(t, func(cfg *lti.Config) {

@@ -527,3 +527,16 @@ func TestTargetsThatBrowsersReadOtherwise(t *testing.T) {
 		f.refused(f.begin(), lti.ReasonTarget, http.StatusBadRequest)
 	}
 }
+
+// TestStatus of each reason, as its documentation says.
+//
+// Requirement: LTI-VALIDATE-3
+func TestStatus(t *testing.T) {
+	for reason, want := range map[lti.Reason]int{
+		lti.ReasonMethod: 405, lti.ReasonRequest: 400, lti.ReasonParameter: 400, lti.ReasonRegistration: 400, lti.ReasonTarget: 400,
+		lti.ReasonState: 401, lti.ReasonBrowser: 401, lti.ReasonPlatform: 401, lti.ReasonSignature: 401, lti.ReasonAudience: 401, lti.ReasonReplay: 401,
+		lti.ReasonDeployment: 403, lti.ReasonHost: 403, lti.ReasonKeySet: 503, lti.ReasonStore: 503,
+	} {
+		assert.Equal(t, want, (&lti.Refusal{Reason: reason}).Status(), reason)
+	}
+}

@@ -25,7 +25,7 @@ func between(t testing.TB, text, before, after string) string {
 // TestPlatformStorage is a launch in a browser that keeps no cookies in frames;
 // what scripts do there is tested in a browser.
 //
-// Requirement: LTI-STORAGE-ORIGIN, LTI-STORAGE-SERVER, LTI-STORAGE-LIMITS
+// Requirement: LTI-STORAGE-ORIGIN, LTI-STORAGE-SERVER
 func TestPlatformStorage(t *testing.T) {
 	begin := func(t *testing.T) (f *flow, key, value string) {
 		f = newFlow(t, nil)

@@ -205,7 +205,7 @@ func (t *Tool) setDefaults(cfg *Config) error {
 		cfg.MaxTokenLife = 24 * time.Hour
 	}
 	cfg.Registrations = slices.Clone(cfg.Registrations)
-	cfg.MessageTypes = slices.Clone(cfg.MessageTypes)
+	cfg.MessageTypes, cfg.FrameAncestors = slices.Clone(cfg.MessageTypes), slices.Clone(cfg.FrameAncestors)
 	return errors.Join(problems...)
 }
 
@@ -218,6 +218,7 @@ func (t *Tool) know(r Registration) (*known, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.Deployments, r.TrustedAudiences, r.Algorithms = slices.Clone(r.Deployments), slices.Clone(r.TrustedAudiences), slices.Clone(r.Algorithms)
 	return &known{Registration: r, authPrefix: prefix, frames: t.framesOf(r)}, nil
 }
 
