@@ -51,6 +51,7 @@ var mayCompile = map[string][]string{
 	"lti/ags":                     append([]string{"lti", "internal/httpx", "internal/clientcreds", "internal/flight"}, forLTI...),
 	"lti/doctor":                  append([]string{"lti", "health", "incident", "internal/httpx", "internal/clientcreds", "internal/flight", "internal/netcheck", "internal/netcheck/httpcheck"}, forLTI...),
 	"lti/dynreg":                  append([]string{"lti", "internal/httpx", "internal/clientcreds", "internal/flight"}, forLTI...),
+	"lti/internal/servicetest":    append([]string{"lti", "internal/httpx", "internal/clientcreds", "internal/flight"}, forLTI...),
 	"lti/ltitest":                 append([]string{"lti", "internal/httpx", "internal/clientcreds", "internal/flight"}, forLTI...),
 	"lti/nrps":                    append([]string{"lti", "internal/httpx", "internal/clientcreds", "internal/flight"}, forLTI...),
 	"lti/pns":                     append([]string{"lti", "internal/httpx", "internal/clientcreds", "internal/flight"}, forLTI...),

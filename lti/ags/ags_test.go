@@ -18,6 +18,7 @@ import (
 	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/lti"
 	"go.acu.edu.au/runbook/lti/ags"
+	"go.acu.edu.au/runbook/lti/internal/servicetest"
 )
 
 const (
@@ -56,7 +57,7 @@ func TestLineItems(t *testing.T) {
 		"limit is not two": {lineItems + "?limit=5", &ags.LineItemsOptions{Limit: 9}, lineItems + "?limit=9"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := &platform{answer: func(r *http.Request, _ string) (int, string, string) {
+			p := &platform{Answer: func(r *http.Request, _ string) (int, string, string) {
 				if r.URL.Query().Get("p") != "" {
 					return 200, "", `[{"id":"https://school.instructure.com/8","scoreMaximum":1,"label":"b"}]`
 				}
@@ -66,27 +67,27 @@ func TestLineItems(t *testing.T) {
 			items, err := collect(t, c.LineItems(t.Context(), tc.opts))
 			require.NoError(t, err)
 			require.Len(t, items, 2)
-			assert.Equal(t, []string{"GET " + tc.want + " " + containerType, "GET " + lineItems + "?p=2 " + containerType}, p.asked)
+			assert.Equal(t, []string{"GET " + tc.want + " " + containerType, "GET " + lineItems + "?p=2 " + containerType}, p.Asked)
 			want := ags.LineItem{
 				ID: lineItem, ScoreMaximum: 60, Label: "Chapter 5 Test", ResourceID: "quiz-231", Tag: "grade", Start: time.Date(2018, 3, 6, 20, 5, 2, 0, time.UTC),
 				Extra: map[string]json.RawMessage{"https://canvas.instructure.com/lti/submission_type": json.RawMessage(`{"type":"external_tool","external_tool_url":"https://my.launch.url"}`)},
 			}
 			assert.Empty(t, cmp.Diff(want, items[0]))
-			assert.Equal(t, []string{ags.ScopeLineItem + " " + ags.ScopeLineItemReadOnly + " " + ags.ScopeResultReadOnly + " " + ags.ScopeScore}, p.scopes, "one token for all")
+			assert.Equal(t, []string{ags.ScopeLineItem + " " + ags.ScopeLineItemReadOnly + " " + ags.ScopeResultReadOnly + " " + ags.ScopeScore}, p.Scopes, "one token for all")
 		})
 	}
 	t.Run("another host", func(t *testing.T) {
-		p := &platform{answer: func(*http.Request, string) (int, string, string) {
+		p := &platform{Answer: func(*http.Request, string) (int, string, string) {
 			return 200, `<https://evil.test/a>; rel="next"`, "[]"
 		}}
 		_, err := collect(t, newClient(t, p, nil).LineItems(t.Context(), nil))
 		require.ErrorIs(t, err, lti.ErrHost)
-		assert.Len(t, p.asked, 1)
+		assert.Len(t, p.Asked, 1)
 	})
 }
 
 func TestLineItemCalls(t *testing.T) {
-	p := &platform{answer: func(*http.Request, string) (int, string, string) { return 200, "", chapter5 }}
+	p := &platform{Answer: func(*http.Request, string) (int, string, string) { return 200, "", chapter5 }}
 	c := newClient(t, p, nil)
 	item, err := c.GetLineItem(t.Context(), "")
 	require.NoError(t, err)
@@ -101,10 +102,10 @@ func TestLineItemCalls(t *testing.T) {
 	assert.Equal(t, []string{
 		"GET " + lineItem + " " + itemType, "PUT " + lineItem + " " + itemType + " " + itemType,
 		"POST " + lineItems + " " + itemType + " " + itemType, "DELETE " + lineItem + "?type_id=1",
-	}, p.asked)
+	}, p.Asked)
 	assert.JSONEq(t, `{"scoreMaximum":60,"label":"Chapter 6","resourceId":"quiz-231","tag":"grade","startDateTime":"2018-03-06T20:05:02Z","endDateTime":"2018-04-06T21:05:03Z",
-		"https://canvas.instructure.com/lti/submission_type":{"type":"external_tool","external_tool_url":"https://my.launch.url"}}`, p.bodies[1], "extensions are sent back")
-	assert.JSONEq(t, `{"scoreMaximum":0.5,"label":"New","resourceLinkId":"rl","gradesReleased":false}`, p.bodies[2])
+		"https://canvas.instructure.com/lti/submission_type":{"type":"external_tool","external_tool_url":"https://my.launch.url"}}`, p.Bodies[1], "extensions are sent back")
+	assert.JSONEq(t, `{"scoreMaximum":0.5,"label":"New","resourceLinkId":"rl","gradesReleased":false}`, p.Bodies[2])
 }
 
 func TestLineItemAnswers(t *testing.T) {
@@ -117,15 +118,15 @@ func TestLineItemAnswers(t *testing.T) {
 		"wrong type":    {`{"id":"x","scoreMaximum":"canary"}`, "unreadable"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := &platform{answer: func(*http.Request, string) (int, string, string) { return 201, "", tc.body }}
+			p := &platform{Answer: func(*http.Request, string) (int, string, string) { return 201, "", tc.body }}
 			_, err := newClient(t, p, nil).CreateLineItem(t.Context(), ags.LineItem{Label: "a", ScoreMaximum: 1})
 			require.ErrorContains(t, err, tc.err)
 			assert.NotContains(t, err.Error(), "canary")
 			assert.False(t, runbook.SafeToRetry(err), "it may be there")
-			assert.Len(t, p.asked, 1)
+			assert.Len(t, p.Asked, 1)
 		})
 	}
-	p := &platform{answer: func(*http.Request, string) (int, string, string) { return 204, "", "" }}
+	p := &platform{Answer: func(*http.Request, string) (int, string, string) { return 204, "", "" }}
 	got, err := newClient(t, p, nil).UpdateLineItem(t.Context(), ags.LineItem{ID: lineItem, Label: "a", ScoreMaximum: 1})
 	require.NoError(t, err)
 	assert.Equal(t, "a", got.Label)
@@ -155,7 +156,7 @@ func TestLineItemsThatAreWrong(t *testing.T) {
 		require.ErrorContains(t, err, "the launch has none", name)
 		assert.True(t, runbook.SafeToRetry(err))
 	}
-	assert.Empty(t, p.scopes)
+	assert.Empty(t, p.Scopes)
 	_, err = ags.New(ags.Config{})
 	require.ErrorContains(t, err, "Service is not set")
 	require.ErrorContains(t, err, "neither LineItems nor LineItem")
@@ -163,7 +164,7 @@ func TestLineItemsThatAreWrong(t *testing.T) {
 
 // A call whose scope the launch does not offer is not made.
 func TestScopes(t *testing.T) {
-	p := &platform{answer: func(*http.Request, string) (int, string, string) { return 200, "", "[]" }}
+	p := &platform{Answer: func(*http.Request, string) (int, string, string) { return 200, "", "[]" }}
 	c := newClient(t, p, func(cfg *ags.Config) { cfg.Scopes = []string{ags.ScopeLineItemReadOnly} })
 	_, err := collect(t, c.LineItems(t.Context(), nil))
 	require.NoError(t, err)
@@ -173,8 +174,8 @@ func TestScopes(t *testing.T) {
 	_, err = collect(t, c.Results(t.Context(), "", nil))
 	require.ErrorIs(t, err, lti.ErrScope)
 	require.ErrorIs(t, c.PostScore(t.Context(), "", full()), lti.ErrScope)
-	assert.Equal(t, []string{ags.ScopeLineItemReadOnly}, p.scopes)
-	assert.Len(t, p.asked, 1)
+	assert.Equal(t, []string{ags.ScopeLineItemReadOnly}, p.Scopes)
+	assert.Len(t, p.Asked, 1)
 }
 
 func full() ags.Score {
@@ -191,7 +192,7 @@ func TestPaths(t *testing.T) {
 		"https://school.instructure.com/a%2Fb/lineitem?x=/y?z":   "https://school.instructure.com/a%2Fb/lineitem/scores?x=/y?z",
 		"https://school.instructure.com/a//b/../c;v=1/lineitem?": "https://school.instructure.com/a//b/../c;v=1/lineitem/scores?",
 	} {
-		p := &platform{answer: func(r *http.Request, _ string) (int, string, string) {
+		p := &platform{Answer: func(r *http.Request, _ string) (int, string, string) {
 			if strings.Contains(r.URL.Path, "results") {
 				return 200, "", "[]"
 			}
@@ -201,13 +202,13 @@ func TestPaths(t *testing.T) {
 		require.NoError(t, c.PostScore(t.Context(), address, full()))
 		_, err := collect(t, c.Results(t.Context(), address, nil))
 		require.NoError(t, err)
-		assert.Equal(t, []string{"POST " + want + " " + scoreType, "GET " + strings.Replace(want, "/scores", "/results", 1) + " " + resultType}, p.asked)
+		assert.Equal(t, []string{"POST " + want + " " + scoreType, "GET " + strings.Replace(want, "/scores", "/results", 1) + " " + resultType}, p.Asked)
 	}
 }
 
 func TestPostScore(t *testing.T) {
 	serviceTime := time.Date(2017, 4, 16, 18, 54, 36, 736_900_000, time.FixedZone("", 36000))
-	p := &platform{answer: func(*http.Request, string) (int, string, string) { return 200, "", `{"resultUrl":"x"}` }}
+	p := &platform{Answer: func(*http.Request, string) (int, string, string) { return 200, "", `{"resultUrl":"x"}` }}
 	c := newClient(t, p, nil)
 	score := full()
 	score.Timestamp, score.Comment, score.ScoringUserID = serviceTime, "This is exceptional work.", "4567890"
@@ -216,13 +217,13 @@ func TestPostScore(t *testing.T) {
 	require.NoError(t, c.PostScore(t.Context(), "", score))
 	assert.JSONEq(t, `{"userId":"u1","scoringUserId":"4567890","activityProgress":"Completed","gradingProgress":"FullyGraded","scoreGiven":83,"scoreMaximum":100,
 		"comment":"This is exceptional work.","timestamp":"2017-04-16T08:54:36.736Z","submission":{"startedAt":"2017-04-16T07:54:36.736Z"},
-		"https://canvas.instructure.com/lti/submission":{"new_submission":false}}`, p.bodies[0])
+		"https://canvas.instructure.com/lti/submission":{"new_submission":false}}`, p.Bodies[0])
 	require.NoError(t, c.PostScore(t.Context(), "", ags.Score{UserID: "u2", ActivityProgress: ags.Initialized, GradingProgress: ags.NotReady, Timestamp: serviceTime.Truncate(time.Second)}))
-	assert.JSONEq(t, `{"userId":"u2","activityProgress":"Initialized","gradingProgress":"NotReady","timestamp":"2017-04-16T08:54:36.000Z"}`, p.bodies[1])
+	assert.JSONEq(t, `{"userId":"u2","activityProgress":"Initialized","gradingProgress":"NotReady","timestamp":"2017-04-16T08:54:36.000Z"}`, p.Bodies[1])
 	zero := full()
 	zero.UserID, zero.Given = "u3", ags.Points(0)
 	require.NoError(t, c.PostScore(t.Context(), "", zero))
-	assert.Contains(t, p.bodies[2], `"scoreGiven":0,`, "zero is a score")
+	assert.Contains(t, p.Bodies[2], `"scoreGiven":0,`, "zero is a score")
 }
 
 // Requirement: LTI-SERVICE-SCORE-FIELDS
@@ -252,7 +253,7 @@ func TestScoresThatAreWrong(t *testing.T) {
 			assert.True(t, runbook.SafeToRetry(err))
 		})
 	}
-	assert.Empty(t, p.scopes, "not even a token was asked for")
+	assert.Empty(t, p.Scopes, "not even a token was asked for")
 }
 
 // Whatever the clock does, and whichever client sends, the timestamps of a user
@@ -260,12 +261,12 @@ func TestScoresThatAreWrong(t *testing.T) {
 //
 // Requirement: LTI-SERVICE-SCORE-TIME, LTI-GOTCHA-26
 func TestTimestampsRise(t *testing.T) {
-	_, err := ring()
+	_, err := servicetest.Ring()
 	require.NoError(t, err)
 	synctest.Test(t, func(t *testing.T) { // the clock stands still
 		stamps := make(map[string][]string)
 		p := &platform{}
-		p.answer = func(_ *http.Request, body string) (int, string, string) {
+		p.Answer = func(_ *http.Request, body string) (int, string, string) {
 			var s struct{ UserID, Timestamp string }
 			if err := json.Unmarshal([]byte(body), &s); err != nil {
 				return 400, "", ""
@@ -320,14 +321,14 @@ func TestTimestampsRise(t *testing.T) {
 // may be, with the timestamp it had.
 func TestScoreOnce(t *testing.T) {
 	status := 502
-	p := &platform{answer: func(*http.Request, string) (int, string, string) { return status, "", "" }}
+	p := &platform{Answer: func(*http.Request, string) (int, string, string) { return status, "", "" }}
 	c := newClient(t, p, nil)
 	score := full()
 	score.Timestamp = time.Unix(1000, 0)
 	err := c.PostScore(t.Context(), "", score)
 	require.ErrorIs(t, err, lti.ErrUnknownOutcome)
 	assert.False(t, runbook.SafeToRetry(err))
-	assert.Len(t, p.asked, 1)
+	assert.Len(t, p.Asked, 1)
 	require.ErrorIs(t, c.PostScore(t.Context(), "", score), lti.ErrInvalid, "it may be there already")
 
 	score.Timestamp, status = time.Unix(2000, 0), 401
@@ -339,7 +340,7 @@ func TestScoreOnce(t *testing.T) {
 }
 
 func TestResults(t *testing.T) {
-	p := &platform{answer: func(*http.Request, string) (int, string, string) {
+	p := &platform{Answer: func(*http.Request, string) (int, string, string) {
 		return 200, "", `[{"id":"https://school.instructure.com/r/1","scoreOf":"` + lineItem + `","userId":"u1","resultScore":0.83,"resultMaximum":1,"comment":"good","scoringUserId":"t"},{"id":"x","userId":"u2","resultScore":null,"comment":null}]`
 	}}
 	c := newClient(t, p, nil)
@@ -350,7 +351,7 @@ func TestResults(t *testing.T) {
 		{ID: "x", UserID: "u2"},
 	}
 	assert.Empty(t, cmp.Diff(want, got))
-	assert.Equal(t, []string{"GET " + lineItem + "/results?type_id=1&limit=5&user_id=u%261 " + resultType}, p.asked)
+	assert.Equal(t, []string{"GET " + lineItem + "/results?type_id=1&limit=5&user_id=u%261 " + resultType}, p.Asked)
 }
 
 // An address that was stored is checked each time it is used.
@@ -370,7 +371,7 @@ func TestStoredAddresses(t *testing.T) {
 		require.ErrorIs(t, err, lti.ErrHost)
 		assert.True(t, runbook.SafeToRetry(err))
 	}
-	assert.Empty(t, p.scopes)
+	assert.Empty(t, p.Scopes)
 }
 
 func FuzzLineItem(f *testing.F) {

@@ -13,7 +13,7 @@ import (
 // A launch offers the grade service; the tool finds or makes its line item, and
 // sends a score.
 func Example() {
-	service, err := newService(&platform{answer: gradebook}) // a real program makes one with lti.NewService
+	service, err := newService(&platform{Answer: gradebook}) // a real program makes one with lti.NewService
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -49,7 +49,7 @@ func collect(seq func(func(nrps.Member, error) bool)) (all []nrps.Member, err er
 // Requirement: LTI-CERT-N1, LTI-CERT-N2, LTI-CERT-N3, LTI-CERT-N4, LTI-CERT-N5, LTI-SERVICE-STATUS-DEFAULT
 func TestMembers(t *testing.T) {
 	p := &platform{}
-	p.answer = func(r *http.Request, _ string) (int, string, string) {
+	p.Answer = func(r *http.Request, _ string) (int, string, string) {
 		assert.Equal(t, "Bearer t", r.Header.Get("Authorization"))
 		if r.URL.Query().Has("page") {
 			return 200, "", head + `{"user_id":"b","roles":[]},{"user_id":"c","status":null},{"user_id":"d","status":"Inactive","roles":["Learner"]}]}`
@@ -71,17 +71,17 @@ func TestMembers(t *testing.T) {
 		{UserID: "d", Status: nrps.Inactive, Roles: []string{"Learner"}},
 	}
 	assert.Empty(t, cmp.Diff(want, got))
-	assert.Equal(t, []string{"GET " + memberships + "?x=%7e " + containerType, "GET " + memberships + "?page=2 " + containerType}, p.asked)
-	assert.Equal(t, []string{"https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly"}, p.scopes)
+	assert.Equal(t, []string{"GET " + memberships + "?x=%7e " + containerType, "GET " + memberships + "?page=2 " + containerType}, p.Asked)
+	assert.Equal(t, []string{"https://purl.imsglobal.org/spec/lti-nrps/scope/contextmembership.readonly"}, p.Scopes)
 }
 
 func TestOptions(t *testing.T) {
-	p := &platform{answer: func(*http.Request, string) (int, string, string) { return 200, "", head + `]}` }}
+	p := &platform{Answer: func(*http.Request, string) (int, string, string) { return 200, "", head + `]}` }}
 	c := newClient(t, p, memberships+"?x=%7e&limit=3")
 	got, err := collect(c.Members(t.Context(), &nrps.Options{Role: "http://purl.imsglobal.org/vocab/lis/v2/membership#Learner", Limit: 50, ResourceLinkID: "49566-rkk96"}))
 	require.NoError(t, err)
 	assert.Empty(t, got)
-	assert.Equal(t, []string{"GET " + memberships + "?x=%7e&limit=50&rlid=49566-rkk96&role=http%3A%2F%2Fpurl.imsglobal.org%2Fvocab%2Flis%2Fv2%2Fmembership%23Learner " + containerType}, p.asked)
+	assert.Equal(t, []string{"GET " + memberships + "?x=%7e&limit=50&rlid=49566-rkk96&role=http%3A%2F%2Fpurl.imsglobal.org%2Fvocab%2Flis%2Fv2%2Fmembership%23Learner " + containerType}, p.Asked)
 	_, err = collect(c.Members(t.Context(), &nrps.Options{Limit: -1}))
 	require.ErrorIs(t, err, lti.ErrInvalid)
 	_, err = nrps.New(nrps.Config{})
@@ -92,7 +92,7 @@ func TestOptions(t *testing.T) {
 // Requirement: LTI-SERVICE-DIFFERENCES, LTI-GOTCHA-27
 func TestDifferences(t *testing.T) {
 	const since = memberships + "?since=1422554502"
-	p := &platform{answer: func(r *http.Request, _ string) (int, string, string) {
+	p := &platform{Answer: func(r *http.Request, _ string) (int, string, string) {
 		switch r.URL.RawQuery {
 		case "":
 			return 200, `<?p=2>; rel="next", <` + since + `>; rel="differences"`, head + `{"user_id":"a"}]}`
@@ -115,13 +115,13 @@ func TestDifferences(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []nrps.Member{{UserID: "a", Status: nrps.Deleted}}, got)
 	assert.Equal(t, memberships+"?since=1500000000", changes.DifferencesURL())
-	assert.Equal(t, "GET "+since+" "+containerType, p.asked[2], "as it is")
+	assert.Equal(t, "GET "+since+" "+containerType, p.Asked[2], "as it is")
 
-	p.scopes, p.asked = nil, nil
+	p.Scopes, p.Asked = nil, nil
 	_, err = collect(c.Differences("https://evil.test/memberships?since=1").Members(t.Context()))
 	require.ErrorIs(t, err, lti.ErrHost)
 	assert.True(t, runbook.SafeToRetry(err))
-	assert.Empty(t, p.asked)
+	assert.Empty(t, p.Asked)
 }
 
 func TestPagesThatAreWrong(t *testing.T) {
@@ -139,11 +139,11 @@ func TestPagesThatAreWrong(t *testing.T) {
 		"comes back":      {200, `<` + memberships + `>; rel=next`, head + `]}`, "comes back"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := &platform{answer: func(*http.Request, string) (int, string, string) { return tc.status, tc.link, tc.body }}
+			p := &platform{Answer: func(*http.Request, string) (int, string, string) { return tc.status, tc.link, tc.body }}
 			_, err := collect(newClient(t, p, memberships).Members(t.Context(), nil))
 			require.ErrorContains(t, err, tc.text)
 			assert.NotContains(t, err.Error(), "canary")
-			assert.Len(t, p.asked, 1)
+			assert.Len(t, p.Asked, 1)
 		})
 	}
 }
@@ -152,7 +152,7 @@ func FuzzMembers(f *testing.F) {
 	f.Add(head + jane + `]}`)
 	f.Add(`{"members":[null,{"user_id":"a","roles":null,"message":[1]}],"context":null}`)
 	f.Fuzz(func(t *testing.T, body string) {
-		p := &platform{answer: func(*http.Request, string) (int, string, string) { return 200, "", body }}
+		p := &platform{Answer: func(*http.Request, string) (int, string, string) { return 200, "", body }}
 		list := newClient(t, p, memberships).List(nil)
 		got, err := collect(list.Members(t.Context()))
 		if err != nil {
@@ -176,7 +176,7 @@ var hundred = func() string {
 
 // Reading 100 members, one page of 57 KB, from memory: below 1 ms.
 func BenchmarkMembers(b *testing.B) {
-	p := &platform{answer: func(*http.Request, string) (int, string, string) { return 200, "", hundred }}
+	p := &platform{Answer: func(*http.Request, string) (int, string, string) { return 200, "", hundred }}
 	c := newClient(b, p, memberships)
 	b.SetBytes(int64(len(hundred)))
 	b.ReportAllocs()
@@ -196,7 +196,7 @@ func BenchmarkMembers(b *testing.B) {
 
 // Who teaches, and where to ask later who came and went.
 func Example() {
-	service, err := newService(&platform{answer: func(*http.Request, string) (int, string, string) { // a real program makes one with lti.NewService
+	service, err := newService(&platform{Answer: func(*http.Request, string) (int, string, string) { // a real program makes one with lti.NewService
 		return http.StatusOK, `<` + memberships + `?since=1422554502>; rel="differences"`, head + jane + `]}`
 	}})
 	if err != nil {

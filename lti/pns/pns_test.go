@@ -23,7 +23,7 @@ const handlers = "https://school.instructure.com/api/lti/notice-handlers/106"
 const catalog = `{"client_id":10000000000068,"deployment_id":"106:8865aa05b4b79b64a91a86042e43af5ea8ae79eb","notice_handlers":[{"notice_type":"LtiContextCopyNotice","handler":"https://tool.test/notices"},{"notice_type":"LtiHelloWorldNotice","handler":""}]}`
 
 func TestClient(t *testing.T) {
-	p := &platform{answer: func(*http.Request, string) (int, string, string) { return 200, "", catalog }}
+	p := &platform{Answer: func(*http.Request, string) (int, string, string) { return 200, "", catalog }}
 	service, err := newService(p)
 	require.NoError(t, err)
 	c, err := pns.New(pns.Config{Service: service, URL: handlers})
@@ -37,16 +37,16 @@ func TestClient(t *testing.T) {
 		"GET " + handlers + " application/json",
 		"PUT " + handlers + " application/json application/json",
 		"PUT " + handlers + " application/json application/json",
-	}, p.asked)
-	assert.JSONEq(t, `{"notice_type":"LtiContextCopyNotice","handler":"https://tool.test/notices"}`, p.bodies[1])
-	assert.JSONEq(t, `{"notice_type":"LtiContextCopyNotice","handler":""}`, p.bodies[2])
-	assert.Equal(t, []string{"https://purl.imsglobal.org/spec/lti/scope/noticehandlers"}, p.scopes)
+	}, p.Asked)
+	assert.JSONEq(t, `{"notice_type":"LtiContextCopyNotice","handler":"https://tool.test/notices"}`, p.Bodies[1])
+	assert.JSONEq(t, `{"notice_type":"LtiContextCopyNotice","handler":""}`, p.Bodies[2])
+	assert.Equal(t, []string{"https://purl.imsglobal.org/spec/lti/scope/noticehandlers"}, p.Scopes)
 
 	for _, address := range []string{"", "http://tool.test/notices", "https:notices", "/notices", "ftp://tool.test"} {
 		require.ErrorIs(t, c.Register(t.Context(), pns.ContextCopy, address), lti.ErrInvalid, address)
 	}
 	require.ErrorIs(t, c.Register(t.Context(), "", "https://tool.test"), lti.ErrInvalid)
-	assert.Len(t, p.asked, 3)
+	assert.Len(t, p.Asked, 3)
 	_, err = pns.New(pns.Config{})
 	require.ErrorContains(t, err, "Service is not set")
 	require.ErrorContains(t, err, "URL is not set")
@@ -54,7 +54,7 @@ func TestClient(t *testing.T) {
 	require.NoError(t, err)
 	_, err = elsewhere.Handlers(t.Context())
 	require.ErrorIs(t, err, lti.ErrHost)
-	assert.Len(t, p.scopes, 1)
+	assert.Len(t, p.Scopes, 1)
 }
 
 // verify takes "good:ID" for a token; "down" cannot be verified.
@@ -189,7 +189,7 @@ func FuzzReceiver(f *testing.F) {
 
 // A tool asks to be told of copies of courses, and stores what it is told.
 func Example() {
-	p := &platform{answer: func(*http.Request, string) (int, string, string) { return http.StatusOK, "", catalog }}
+	p := &platform{Answer: func(*http.Request, string) (int, string, string) { return http.StatusOK, "", catalog }}
 	service, err := newService(p) // a real program makes one with lti.NewService
 	if err != nil {
 		fmt.Println(err)
