@@ -37,7 +37,7 @@ var mayCompile = map[string][]string{
 	"canvas/canvasprobe":          {"", "health", "incident", "canvas", "internal/httpx", "internal/clientcreds", "internal/flight", "internal/netcheck", "internal/netcheck/httpcheck", "github.com/hashicorp/", "golang.org/x/oauth2", "golang.org/x/time"},
 	"canvas/canvastest":           {},
 	"canvas/usage":                {"", "health", "incident", "canvas", "internal/httpx", "internal/clientcreds", "internal/flight", "github.com/hashicorp/", "golang.org/x/oauth2", "golang.org/x/time"},
-	"incident":                    {},
+	"incident":                    {""},
 	"incident/incidenttest":       {"", "incident"},
 	"internal/clientcreds":        {"", "internal/flight", "golang.org/x/oauth2"},
 	"internal/flight":             {},

@@ -15,4 +15,17 @@ var (
 	// ErrNotPermitted means that the platform refuses this to the identity that
 	// asks. Somebody else may do it: a person with more rights.
 	ErrNotPermitted = errors.New("not permitted")
+	// ErrUnsupported means that the platform cannot do this, whoever asks, and
+	// that nothing was changed. Another way has to be taken.
+	ErrUnsupported = errors.New("not supported")
+	// ErrStale means that what the call was based on is no longer so: somebody
+	// else changed it. Nothing was changed. The caller reads, and decides again.
+	ErrStale = errors.New("changed meanwhile")
+	// ErrBusy means that something else is under way that has to end first, or
+	// that somebody else's work would be swept along. Nothing was changed. It may
+	// work later, or a person has to look.
+	ErrBusy = errors.New("busy")
+	// ErrSealed means that the platform has the value and shows it to nobody. It
+	// can be replaced, and it is not missing.
+	ErrSealed = errors.New("sealed")
 )
