@@ -39,6 +39,7 @@ var mayCompile = map[string][]string{
 	"canvas/usage":                {"", "health", "incident", "canvas", "internal/httpx", "internal/clientcreds", "internal/flight", "github.com/hashicorp/", "golang.org/x/oauth2", "golang.org/x/time"},
 	"incident":                    {""},
 	"incident/incidenttest":       {"", "incident"},
+	"incident/pgdump":             {"", "incident", "filippo.io/age", "filippo.io/hpke", "golang.org/x/crypto", "golang.org/x/sys"},
 	"internal/clientcreds":        {"", "internal/flight", "golang.org/x/oauth2"},
 	"internal/flight":             {},
 	"internal/httpx":              {"", "github.com/hashicorp/"},
