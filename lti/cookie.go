@@ -14,8 +14,9 @@ import (
 // block cookies of third parties keep it per platform.
 const (
 	cookiePrefix = "__Host-lti_"
-	cookieRules  = "; Path=/; Max-Age=600; HttpOnly; Secure; SameSite=None; Partitioned"
-	cookieGone   = "=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=None; Partitioned"
+	// Max-Age is StateLife, in seconds.
+	cookieRules = "; Path=/; Max-Age=600; HttpOnly; Secure; SameSite=None; Partitioned"
+	cookieGone  = "=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=None; Partitioned"
 
 	// maxInFlight is how many launches of one browser can be in flight: more
 	// would make the Cookie header too large for servers.
