@@ -52,8 +52,8 @@ type Config struct {
 	Admit func(next http.RoundTripper) http.RoundTripper
 
 	// Unrun reports whether an answer proves that the server did not run the
-	// request, and how long to wait before the next attempt. It must not keep
-	// the body. Nil means that no answer proves it.
+	// request, and how long to wait before the next attempt; a negative wait ends
+	// the call. It must not keep the body. Nil means that no answer proves it.
 	Unrun func(resp *http.Response, body []byte) (wait time.Duration, unrun bool)
 
 	// Follow can forbid a redirect that would be followed. Nil forbids none.

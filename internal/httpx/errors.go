@@ -122,7 +122,7 @@ func redact(text string, call *Call) string {
 			hide(u.User.String())
 		}
 	}
-	for _, name := range [...]string{"Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key"} {
+	for _, name := range [...]string{"Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key", "Project-Access-Token"} {
 		for _, value := range call.Header.Values(name) {
 			hide(value)
 			if _, credentials, ok := strings.Cut(value, " "); ok {

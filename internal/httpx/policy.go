@@ -56,6 +56,8 @@ func (r *run) check(_ context.Context, resp *http.Response, err error) (bool, er
 		r.rejections++
 		r.wait = refusal.After
 		return r.rejections <= r.c.cfg.MaxRejections && r.inTime(), nil
+	case resp != nil && last.unrun && last.wait < 0:
+		return false, nil
 	case resp != nil && last.unrun:
 		r.rejections++
 		r.wait = last.wait

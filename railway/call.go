@@ -1,0 +1,191 @@
+package railway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/Khan/genqlient/graphql"
+
+	"go.acu.edu.au/runbook"
+	"go.acu.edu.au/runbook/internal/httpx"
+)
+
+// An op is one call on its way. It is the client that the generated operations ask
+// for.
+type op struct {
+	c    *Client
+	name string // what is done, for errors: "restart deployment d1"
+	// hides says that the call carries values that nobody may read, so that what
+	// Railway says of it is not shown: it may quote them.
+	hides bool
+	// plain keeps the call from being diagnosed, because it is the diagnosis.
+	plain bool
+	kind  TokenKind
+}
+
+var _ graphql.Client = op{}
+
+// op names a call. The name must not have a secret in it.
+func (c *Client) op(format string, args ...any) op {
+	return op{c: c, name: fmt.Sprintf(format, args...), kind: c.kind}
+}
+
+// hiding is op of a call that carries values of variables.
+func (c *Client) hiding(format string, args ...any) op {
+	o := c.op(format, args...)
+	o.hides = true
+	return o
+}
+
+// MakeRequest sends one operation. A query is sent again after failures that may
+// pass, a mutation only if it is proven that it was not run. Data that comes with
+// errors is in resp, and all the errors are in the [*Error].
+func (o op) MakeRequest(ctx context.Context, req *graphql.Request, resp *graphql.Response) error {
+	start := time.Now()
+	mutation := isMutation(req.Query)
+	attempts, err := o.send(ctx, req, resp, mutation)
+	if o.c.hooks.OnCall != nil {
+		o.c.hooks.OnCall(ctx, CallInfo{Op: o.name, Mutation: mutation, Attempts: attempts, Duration: time.Since(start), Err: err})
+	}
+	return err
+}
+
+func isMutation(query string) bool {
+	return strings.HasPrefix(strings.TrimLeft(query, " \r\n\t"), "mutation")
+}
+
+// gatewayTries is how often a query is sent if Railway's gateway fails, which it
+// says with status 200.
+const gatewayTries = 3
+
+func (o op) send(ctx context.Context, req *graphql.Request, resp *graphql.Response, mutation bool) (attempts int, err error) {
+	token, err := o.c.auth(ctx)
+	if err != nil {
+		return 0, &Error{Op: o.name, unrun: true, cause: fmt.Errorf("no token: %w", err)}
+	}
+	body, err := json.Marshal(req)
+	if err != nil {
+		return 0, &Error{Op: o.name, unrun: true, cause: errors.New("the variables cannot be encoded")}
+	}
+	header := http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json"}}
+	o.kind.authorize(header, token)
+	call := httpx.Call{
+		Op: o.name, Method: http.MethodPost, URL: o.c.endpoint, Header: header, Body: body, Idempotent: !mutation,
+	}
+	for try := 1; ; try++ {
+		r, err := o.c.http.Do(ctx, call)
+		if err != nil {
+			return attempts + max(1, attemptsOf(err)), o.failed(err)
+		}
+		attempts += r.Attempts
+		e := o.read(r, resp, token)
+		if e == nil {
+			return attempts, nil
+		}
+		if e.gateway && !mutation && try < gatewayTries && pause(ctx, time.Duration(try)*500*time.Millisecond) == nil {
+			continue
+		}
+		if errors.Is(e, ErrNotAuthorized) && !o.plain {
+			e.Diagnosis = o.c.diagnose(ctx, token)
+		}
+		return attempts, e
+	}
+}
+
+func attemptsOf(err error) int {
+	if e, ok := errors.AsType[*httpx.Error](err); ok {
+		return e.Attempts
+	}
+	return 0
+}
+
+// failed makes the error of a call without an answer.
+func (o op) failed(err error) *Error {
+	e := &Error{Op: o.name, unrun: runbook.SafeToRetry(err), cause: err}
+	if limited, ok := errors.AsType[*limitError](err); ok {
+		e.kind, e.RetryAfter = ErrRateLimited, limited.after
+	}
+	return e
+}
+
+// answer is the body of every answer of a GraphQL server.
+type answer struct {
+	Data   any            `json:"data"`
+	Errors []graphQLError `json:"errors"`
+}
+
+// graphQLError is one error of an answer. traceId is at its top and not among the
+// extensions.
+type graphQLError struct {
+	Message    string          `json:"message"`
+	Path       []any           `json:"path"`
+	TraceID    string          `json:"traceId"`
+	Extensions json.RawMessage `json:"extensions"`
+}
+
+func (o op) read(r *httpx.Response, resp *graphql.Response, token runbook.Secret) *Error {
+	a := answer{Data: resp.Data}
+	err := json.Unmarshal(r.Body, &a)
+	if err == nil && r.Status == http.StatusOK && len(a.Errors) == 0 && a.Data != nil {
+		return nil
+	}
+	e := &Error{Op: o.name, Status: r.Status, unrun: r.Unrun}
+	e.RetryAfter, _ = httpx.RetryAfter(r.Header)
+	switch {
+	case r.Status == http.StatusTooManyRequests:
+		e.kind = ErrRateLimited
+		if isEdgeLimit(r.Header, r.Body) {
+			e.Code, e.Message = "1015", "the edge's limit of requests, which does not say for how long"
+		}
+	case len(a.Errors) > 0:
+		e.take(a.Errors, a.Data != nil)
+	case err != nil:
+		e.Code = "unreadable"
+		e.cause = errors.New("the answer is not what was asked for: " + decodeProblem(err))
+	case r.Status/100 == 2:
+		e.Code = "no data"
+	}
+	o.conceal(e, token)
+	return e
+}
+
+// decodeProblem says why an answer cannot be decoded, without quoting it.
+func decodeProblem(err error) string {
+	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return fmt.Sprintf("field %q has another type, %s", t.Field, t.Value)
+	}
+	if s, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return fmt.Sprintf("no JSON at byte %d", s.Offset)
+	}
+	return "it has another form"
+}
+
+// pause waits, unless ctx ends before.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// poll calls look after waits that grow by half from first to most, until it is
+// done, it fails, or ctx ends.
+func poll(ctx context.Context, first, most time.Duration, look func() (done bool, err error)) error {
+	for wait := first; ; wait = min(wait+wait/2, most) {
+		if err := pause(ctx, wait); err != nil {
+			return err
+		}
+		if done, err := look(); done || err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,256 @@
+package railway
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+
+	"go.acu.edu.au/runbook"
+	"go.acu.edu.au/runbook/incident"
+)
+
+// What a caller may want to know of an error, for errors.Is. Beside these, errors
+// are those of package incident: incident.ErrNotFound, incident.ErrNotPermitted,
+// incident.ErrOutcomeUnknown and so on. They are told apart by Railway's messages:
+// its codes say INTERNAL_SERVER_ERROR for most.
+var (
+	// ErrNotAuthorized means that Railway answered "Not Authorized", which it does
+	// for a dead token, for one of another kind, for what the token may not do, and
+	// for some things that do not exist. [Error].Diagnosis says which of them it
+	// was. It is an incident.ErrNotPermitted too.
+	ErrNotAuthorized = errors.New("not authorized")
+	// ErrRateLimited means that a limit of requests was reached, Railway's or that
+	// of the edge before it, and nothing was run. [Error].RetryAfter is how long to
+	// wait.
+	ErrRateLimited = errors.New("too many requests")
+	// ErrSchemaDrift means that the API no longer has what was asked for: it changes
+	// without versions. Nothing was run. [Client.Verify] says what else changed.
+	ErrSchemaDrift = errors.New("the API has changed")
+	// ErrTwoFactor means that the account must have a second factor for that. It is
+	// an incident.ErrNotPermitted too.
+	ErrTwoFactor = errors.New("a second factor is required")
+)
+
+// An Error is a call that did not do what it should. Status tells "they said no"
+// from "we could not ask": without an answer it is 0. Whether anything happened is
+// the question of [runbook.SafeToRetry].
+type Error struct {
+	// Op is what was done, in a few words.
+	Op string
+	// Status is the status of the answer; 0 means that there was none. Railway
+	// answers most errors with 200.
+	Status int
+	// Code is Railway's code; it says little. Some are ours: "unreadable" and "no
+	// data" for an answer that cannot be used, "1015" for the limit of the edge,
+	// "workflow" for a job that failed, "change set" for one that was not applied.
+	Code string
+	// Message is Railway's message. It is empty where it could have quoted values of
+	// variables.
+	Message string
+	// Path is the field of the answer that it is about.
+	Path string
+	// TraceID names the request in Railway's logs. Quote it to their support.
+	TraceID string
+	// RetryAfter is how long to wait; 0 if Railway does not say.
+	RetryAfter time.Duration
+	// Partial says that the answer had data beside the errors.
+	Partial bool
+	// Others are the messages of the errors after the first, as Message.
+	Others []string
+	// Diagnosis says what "Not Authorized" means, as far as could be found out.
+	Diagnosis string
+
+	kind    error
+	gateway bool // it never got to Railway's servers, or not back
+	refused bool // Railway looked at it and did not run it
+	unrun   bool
+	cause   error
+}
+
+// Error says what failed and how.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString("railway: ")
+	b.WriteString(e.Op)
+	if e.Status != 0 && e.Status != http.StatusOK {
+		fmt.Fprintf(&b, ": status %d", e.Status)
+	}
+	if e.kind != nil {
+		b.WriteString(": ")
+		b.WriteString(e.kind.Error())
+	}
+	said := e.Message
+	if said == "" {
+		said = e.Code
+	}
+	if said != "" && (e.kind == nil || !strings.EqualFold(said, e.kind.Error())) {
+		b.WriteString(": ")
+		b.WriteString(said)
+	}
+	if e.cause != nil {
+		b.WriteString(": ")
+		b.WriteString(strings.TrimPrefix(e.cause.Error(), e.Op+": "))
+	}
+	if e.Diagnosis != "" {
+		b.WriteString("; ")
+		b.WriteString(e.Diagnosis)
+	}
+	if e.RetryAfter > 0 {
+		fmt.Fprintf(&b, " (wait %s)", e.RetryAfter.Round(time.Second))
+	}
+	if e.TraceID != "" {
+		fmt.Fprintf(&b, " (trace %s)", e.TraceID)
+	}
+	return b.String()
+}
+
+// Is reports whether the error is of the kind that target names.
+func (e *Error) Is(target error) bool {
+	if target == nil || e.kind == nil {
+		return false
+	}
+	return e.kind == target || target == incident.ErrNotPermitted && (e.kind == ErrNotAuthorized || e.kind == ErrTwoFactor)
+}
+
+// Unwrap returns why there is no answer, or none that can be used.
+func (e *Error) Unwrap() error { return e.cause }
+
+// SafeToRetry reports whether it is proven that nothing was run: the call was not
+// sent, or a limit rejected it, or Railway refused it.
+func (e *Error) SafeToRetry() bool {
+	return e.kind != incident.ErrOutcomeUnknown && (e.unrun || e.refused)
+}
+
+// maxText is how much is kept of a message.
+const maxText = 500
+
+// take takes the errors of an answer.
+func (e *Error) take(list []graphQLError, partial bool) {
+	first := list[0]
+	e.Partial = partial
+	e.Message = printable(first.Message, maxText)
+	e.TraceID = printable(first.TraceID, 100)
+	e.Path = pathText(first.Path)
+	e.Code = first.code()
+	for _, other := range list[1:] {
+		if len(e.Others) == 20 {
+			break
+		}
+		e.Others = append(e.Others, printable(other.Message, maxText))
+	}
+	e.kind, e.refused, e.gateway = classify(first.Message, e.Code, e.Status)
+	if len(list) > 1 || partial {
+		// What one field of an answer says is no proof for the others.
+		e.refused = e.refused && !partial
+	}
+}
+
+func (g graphQLError) code() string {
+	var extensions struct {
+		Code string `json:"code"`
+	}
+	_ = json.Unmarshal(g.Extensions, &extensions) // what is not an object has no code
+	return printable(extensions.Code, 60)
+}
+
+// classify reads a message of Railway. refused means that it was not run. Railway's
+// code is INTERNAL_SERVER_ERROR for most errors, whatever they are.
+func classify(message, code string, status int) (kind error, refused, gateway bool) {
+	m := strings.ToLower(strings.TrimSpace(message))
+	switch {
+	case strings.Contains(m, "problem processing request"):
+		return nil, false, true
+	case strings.Contains(m, "two factor authentication required"):
+		return ErrTwoFactor, true, false
+	case strings.Contains(m, "not authorized"), strings.Contains(m, "project token not found"), strings.Contains(m, "invalid token"):
+		return ErrNotAuthorized, true, false
+	case strings.HasPrefix(m, "cannot query field"), strings.HasPrefix(m, "unknown argument"), strings.HasPrefix(m, "unknown type"),
+		code == "GRAPHQL_VALIDATION_FAILED", code == "GRAPHQL_PARSE_FAILED":
+		return ErrSchemaDrift, true, false
+	case strings.HasSuffix(strings.TrimSuffix(m, "."), "not found"):
+		return incident.ErrNotFound, true, false
+	case code == "BAD_USER_INPUT", status == http.StatusBadRequest:
+		return nil, true, false
+	}
+	return nil, false, false
+}
+
+func pathText(path []any) string {
+	var parts []string
+	for _, p := range path {
+		parts = append(parts, fmt.Sprint(p))
+	}
+	return printable(strings.Join(parts, "."), 200)
+}
+
+// conceal takes out of an error what it must not say.
+func (o op) conceal(e *Error, token runbook.Secret) {
+	hide := func(text string) string {
+		if t := token.Reveal(); t != "" {
+			text = strings.ReplaceAll(text, t, "[redacted]")
+		}
+		return text
+	}
+	e.Message = hide(e.Message)
+	for i := range e.Others {
+		e.Others[i] = hide(e.Others[i])
+	}
+	if !o.hides {
+		return
+	}
+	e.Others = nil
+	if e.kind == nil || e.kind == ErrSchemaDrift {
+		e.Message = ""
+	}
+}
+
+// printable returns a text without what could change a terminal, cut to a length.
+func printable(text string, most int) string {
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, text)
+	if len(text) > most {
+		text = strings.ToValidUTF8(text[:most], "") + "…"
+	}
+	return text
+}
+
+// maybeRun reports whether an error leaves open whether a mutation was run.
+func maybeRun(err error) bool { return err != nil && !runbook.SafeToRetry(err) }
+
+// unknown makes the error of a change of which reading the state did not tell
+// whether it was made. advice says what a person does next. The error of the change
+// is its cause by text only: it must not be taken for a refusal.
+func (o op) unknown(cause error, advice string) *Error {
+	e := &Error{Op: o.name, kind: incident.ErrOutcomeUnknown, Message: advice}
+	if cause != nil {
+		e.cause = &quoted{strings.TrimPrefix(cause.Error(), "railway: "+o.name+": "), cause}
+	}
+	if sent, ok := errors.AsType[*Error](cause); ok {
+		e.TraceID, e.Status = sent.TraceID, sent.Status
+	}
+	return e
+}
+
+// quoted is an error of which only the end of a context can still be recognised.
+type quoted struct {
+	text  string
+	cause error
+}
+
+func (q *quoted) Error() string { return q.text }
+func (q *quoted) Is(target error) bool {
+	return isContextError(target) && errors.Is(q.cause, target)
+}
+
+// refuse makes the error of what is not tried, since it cannot or must not be done.
+func (o op) refuse(kind error, format string, args ...any) *Error {
+	return &Error{Op: o.name, kind: kind, refused: true, Message: fmt.Sprintf(format, args...)}
+}
