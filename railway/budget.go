@@ -90,10 +90,10 @@ func (b *Budget) admit(ctx context.Context) error {
 	}
 	limiter, blocked := b.limiter, time.Until(b.stats.Blocked)
 	b.mu.Unlock()
-	if blocked > b.maxWait() {
-		return &limitError{blocked, "held back, because a limit was reached before"}
-	}
-	if blocked > 0 {
+	for ; blocked > 0; blocked = time.Until(b.Stats().Blocked) {
+		if blocked > b.maxWait() {
+			return &limitError{blocked, "held back, because a limit was reached before"}
+		}
 		if err := pause(ctx, blocked); err != nil {
 			return err
 		}
@@ -146,6 +146,7 @@ func (b *Budget) unrun(resp *http.Response, body []byte) (time.Duration, bool) {
 	if resp.StatusCode != http.StatusTooManyRequests {
 		return 0, false
 	}
+	b.take(resp.Header) // the admission sees the answer after this
 	wait, ok := httpx.RetryAfter(resp.Header)
 	switch {
 	case isEdgeLimit(resp.Header, body):
@@ -179,9 +180,9 @@ func count(h http.Header, name string) (int, bool) {
 func parseReset(text string, now time.Time) (time.Time, bool) {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil && n >= 0 {
 		switch {
-		case n > 1e12:
+		case n > 1e11:
 			return time.UnixMilli(n), true
-		case n > 1e9:
+		case n > 1e8:
 			return time.Unix(n, 0), true
 		case n <= 24*3600:
 			return now.Add(time.Duration(n) * time.Second), true

@@ -1,11 +1,13 @@
 package railway
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"strings"
 	"time"
 
@@ -25,7 +27,9 @@ type op struct {
 	hides bool
 	// plain keeps the call from being diagnosed, because it is the diagnosis.
 	plain bool
-	kind  TokenKind
+	// once makes it one attempt, whatever it is: a probe.
+	once bool
+	kind TokenKind
 }
 
 var _ graphql.Client = op{}
@@ -65,6 +69,9 @@ const gatewayTries = 3
 
 func (o op) send(ctx context.Context, req *graphql.Request, resp *graphql.Response, mutation bool) (attempts int, err error) {
 	token, err := o.c.auth(ctx)
+	if err == nil && !isToken(token.Reveal()) {
+		err = errors.New("what Auth gave is none")
+	}
 	if err != nil {
 		return 0, &Error{Op: o.name, unrun: true, cause: fmt.Errorf("no token: %w", err)}
 	}
@@ -77,21 +84,24 @@ func (o op) send(ctx context.Context, req *graphql.Request, resp *graphql.Respon
 	call := httpx.Call{
 		Op: o.name, Method: http.MethodPost, URL: o.c.endpoint, Header: header, Body: body, Idempotent: !mutation,
 	}
+	if o.once {
+		call.Body, call.Stream, call.Size = nil, bytes.NewReader(body), int64(len(body))
+	}
 	for try := 1; ; try++ {
 		r, err := o.c.http.Do(ctx, call)
 		if err != nil {
 			return attempts + max(1, attemptsOf(err)), o.failed(err)
 		}
 		attempts += r.Attempts
-		e := o.read(r, resp, token)
+		e := o.read(r, resp, token, mutation)
 		if e == nil {
 			return attempts, nil
 		}
-		if e.gateway && !mutation && try < gatewayTries && pause(ctx, time.Duration(try)*500*time.Millisecond) == nil {
+		if e.gateway && !mutation && !o.once && try < gatewayTries && pause(ctx, time.Duration(try)*500*time.Millisecond) == nil {
 			continue
 		}
 		if errors.Is(e, ErrNotAuthorized) && !o.plain {
-			e.Diagnosis = o.c.diagnose(ctx, token)
+			e.Diagnosis = o.c.diagnose(ctx)
 		}
 		return attempts, e
 	}
@@ -128,36 +138,53 @@ type graphQLError struct {
 	Extensions json.RawMessage `json:"extensions"`
 }
 
-func (o op) read(r *httpx.Response, resp *graphql.Response, token runbook.Secret) *Error {
+func (o op) read(r *httpx.Response, resp *graphql.Response, token runbook.Secret, mutation bool) *Error {
 	a := answer{Data: resp.Data}
 	err := json.Unmarshal(r.Body, &a)
-	if err == nil && r.Status == http.StatusOK && len(a.Errors) == 0 && a.Data != nil {
+	hasData := err == nil && a.Data != nil && !isAbsent(a.Data, r.Body)
+	if hasData && r.Status == http.StatusOK && len(a.Errors) == 0 {
 		return nil
 	}
-	e := &Error{Op: o.name, Status: r.Status, unrun: r.Unrun}
+	e := &Error{Op: o.name, Status: r.Status, unrun: r.Unrun, Partial: hasData && len(a.Errors) > 0}
 	e.RetryAfter, _ = httpx.RetryAfter(r.Header)
 	switch {
 	case r.Status == http.StatusTooManyRequests:
 		e.kind = ErrRateLimited
+		if blocked := o.c.budget.Stats().Blocked; e.RetryAfter == 0 && !blocked.IsZero() {
+			e.RetryAfter = time.Until(blocked)
+		}
 		if isEdgeLimit(r.Header, r.Body) {
 			e.Code, e.Message = "1015", "the edge's limit of requests, which does not say for how long"
 		}
 	case len(a.Errors) > 0:
-		e.take(a.Errors, a.Data != nil)
+		o.take(e, a.Errors, token, mutation)
+	case r.Status/100 != 2: // and no more to say
 	case err != nil:
 		e.Code = "unreadable"
 		e.cause = errors.New("the answer is not what was asked for: " + decodeProblem(err))
-	case r.Status/100 == 2:
+	default:
 		e.Code = "no data"
 	}
-	o.conceal(e, token)
 	return e
+}
+
+// isAbsent reports whether an answer has no data at all. Where something was decoded
+// it has, so that the answer is seldom read twice.
+func isAbsent(data any, body []byte) bool {
+	if v := reflect.ValueOf(data); v.Kind() != reflect.Pointer || !v.Elem().IsZero() {
+		return false
+	}
+	var a struct {
+		Data json.RawMessage `json:"data"`
+	}
+	return json.Unmarshal(body, &a) != nil || a.Data == nil
 }
 
 // decodeProblem says why an answer cannot be decoded, without quoting it.
 func decodeProblem(err error) string {
 	if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fmt.Sprintf("field %q has another type, %s", t.Field, t.Value)
+		form, _, _ := strings.Cut(t.Value, " ") // of a number it has the value too
+		return fmt.Sprintf("field %q has another type, %s", printable(t.Field, 200), form)
 	}
 	if s, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return fmt.Sprintf("no JSON at byte %d", s.Offset)

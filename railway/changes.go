@@ -169,9 +169,11 @@ func (e *Environment) stageAlone(ctx context.Context, o op, patch any) error {
 	var now StagedChanges
 	switch {
 	case maybeRun(err):
-		after, cancel := outlive(ctx)
-		defer cancel()
-		if now, _ = e.staged(after, o); !slices.Equal(now.Paths, ours) {
+		watch(ctx, outliving, func(ctx context.Context) (_ bool, err error) {
+			now, err = e.staged(ctx, o)
+			return !now.IsEmpty(), err
+		})
+		if !slices.Equal(now.Paths, ours) {
 			return o.unknown(err, "nothing was committed; look whether the change is staged, and discard it")
 		}
 	case err != nil:
@@ -184,6 +186,43 @@ func (e *Environment) stageAlone(ctx context.Context, o op, patch any) error {
 			list(now.Paths), list(ours))
 	}
 	return nil
+}
+
+// changeAlone stages a patch while nothing else is staged and commits it, all or
+// nothing, without deploying. If it was certainly not committed, it is not left
+// staged either.
+//
+// Railway has no way to commit one's own changes only without deploying: what
+// somebody stages in the moment between the two calls is committed along.
+func (e *Environment) changeAlone(ctx context.Context, o op, patch any, message string) error {
+	if err := e.stageAlone(ctx, o, patch); err != nil {
+		return err
+	}
+	err := e.commitStaged(ctx, o, message, true)
+	if err == nil || maybeRun(err) {
+		return err
+	}
+	return e.takeBack(ctx, o, patch, err)
+}
+
+// takeBack removes a patch of ours that is still staged, and nothing else is. It
+// returns the error for which it is taken back.
+func (e *Environment) takeBack(ctx context.Context, o op, patch any, why error) error {
+	after, cancel := outlive(ctx)
+	defer cancel()
+	body, err := json.Marshal(patch)
+	if err != nil {
+		return why
+	}
+	now, err := e.staged(after, o)
+	if err == nil && slices.Equal(now.Paths, patchPaths(body)) {
+		_, err = gql.StagedReplace(after, o, e.id, json.RawMessage(`{}`))
+		now.Paths = nil
+	}
+	if known, ok := errors.AsType[*Error](why); ok && (err != nil || !now.IsEmpty()) {
+		known.Message = strings.TrimPrefix(known.Message+"; the change may still be staged: look, and discard it", "; ")
+	}
+	return why
 }
 
 // commitStaged commits what is staged and follows the commit to its end. After a
@@ -202,23 +241,20 @@ func (e *Environment) commitStaged(ctx context.Context, o op, message string, sk
 // seenCommitted waits until nothing is staged any more, after a commit whose answer
 // was lost.
 func (e *Environment) seenCommitted(ctx context.Context, o op, cause error) error {
-	after, cancel := outlive(ctx)
-	defer cancel()
-	err := poll(after, 250*time.Millisecond, 2*time.Second, func() (bool, error) {
-		got, err := gql.StagedChanges(after, o, e.id)
+	var rejected bool
+	seen := watch(ctx, outliving, func(ctx context.Context) (bool, error) {
+		got, err := gql.StagedChanges(ctx, o, e.id)
 		if err != nil {
 			return false, err
 		}
 		p := got.EnvironmentStagedChanges
-		if failed := gql.Text(p.LastAppliedError); failed != "" {
-			return false, &Error{Op: o.name, Code: "workflow", Message: "the commit was rejected", refused: true}
-		}
-		return p.Status != gql.EnvironmentPatchStatusApplying && stagedOf(p).IsEmpty(), nil
+		rejected = gql.Text(p.LastAppliedError) != ""
+		return rejected || p.Status != gql.EnvironmentPatchStatusApplying && stagedOf(p).IsEmpty(), nil
 	})
-	if rejected, ok := errors.AsType[*Error](err); ok && rejected.Code == "workflow" {
-		return rejected
-	}
-	if err != nil {
+	switch {
+	case rejected:
+		return &Error{Op: o.name, Code: "workflow", Message: "the commit was rejected", refused: true}
+	case !seen:
 		return o.unknown(cause, "look at the staged changes and at the history of the environment")
 	}
 	return nil

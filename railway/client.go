@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"go.acu.edu.au/runbook"
@@ -117,11 +116,8 @@ type Client struct {
 	polling  bool
 	hooks    Hooks
 
-	diagnosed struct {
-		sync.Mutex
-		at   time.Time
-		text string
-	}
+	restoring busy // by environment
+	diagnosed diagnosis
 }
 
 // New returns a Client, or all problems of cfg. It sends nothing.
@@ -178,6 +174,7 @@ func newClient(cfg Config, endpoint *url.URL) *Client {
 	c := &Client{
 		kind: cfg.Kind, auth: cfg.Auth, endpoint: endpoint, budget: cfg.Budget, agent: cfg.UserAgent,
 		timeout: cfg.Timeout, polling: cfg.Polling, hooks: cfg.Hooks, raw: &http.Client{},
+		diagnosed: diagnosis{turn: make(chan struct{}, 1)},
 	}
 	if c.auth == nil {
 		c.auth = func(context.Context) (runbook.Secret, error) { return cfg.Token, nil }

@@ -91,7 +91,8 @@ type history struct {
 	nextPage *string
 }
 
-// history reads the newest deployments, and which one is current, in one call.
+// history reads deployments, the newest or those after a cursor, and which one is
+// current, in one call.
 func (s *Service) history(ctx context.Context, o op, first int, after *string) (history, error) {
 	got, err := gql.Deployments(ctx, o, s.project, s.environment, s.id, first, after)
 	if err != nil {
@@ -106,46 +107,103 @@ func (s *Service) history(ctx context.Context, o op, first int, after *string) (
 	return h, nil
 }
 
+// look reads one deployment, and the newest ones, in one call. One of another
+// service is not found: what is done to it would be done elsewhere.
+func (s *Service) look(ctx context.Context, o op, id string) (*gql.DeploymentFields, history, error) {
+	if id == "" {
+		return nil, history{}, o.refuse(incident.ErrNotFound, "the deployment has no ID")
+	}
+	got, err := gql.DeploymentAndNewest(ctx, o, id, s.project, s.environment, s.id, newest)
+	if err != nil {
+		return nil, history{}, err
+	}
+	d := got.Deployment
+	if !strings.EqualFold(d.EnvironmentId, s.environment) || !strings.EqualFold(gql.Text(d.ServiceId), s.id) {
+		return nil, history{}, o.refuse(incident.ErrNotFound, "the deployment is one of another service or environment")
+	}
+	var list []*gql.DeploymentFields
+	for _, e := range got.Deployments.Edges {
+		list = append(list, e.Node)
+	}
+	return d, historyOf(got.ServiceInstance, list), nil
+}
+
+// newest is how many deployments are read to see what is new, and what is current.
+const newest = 20
+
 // historyOf sorts deployments, which Railway does not promise to, and finds the
 // current one.
 func historyOf(instance *gql.InstanceFields, list []*gql.DeploymentFields) history {
-	slices.SortStableFunc(list, func(a, b *gql.DeploymentFields) int {
-		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.Id, a.Id))
-	})
+	sortDeployments(list)
 	h := history{name: instance.ServiceName, newest: list}
 	if source := instance.Source; source != nil {
 		h.image, h.repo = gql.Text(source.Image), gql.Text(source.Repo)
 	}
-	active := make(map[string]bool)
+	var active []string
 	for _, d := range instance.ActiveDeployments {
-		active[d.Id] = true
+		active = append(active, d.Id)
 	}
+	h.current = currentOf(active, list)
+	return h
+}
+
+func sortDeployments(list []*gql.DeploymentFields) {
+	slices.SortStableFunc(list, func(a, b *gql.DeploymentFields) int {
+		return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.Id, a.Id))
+	})
+}
+
+// currentOf returns the ID of the current one of some deployments, the newest first,
+// of which these are active.
+func currentOf(active []string, list []*gql.DeploymentFields) string {
 	for _, d := range list {
-		if active[d.Id] {
-			h.current = d.Id
-			return h
+		if slices.Contains(active, d.Id) {
+			return d.Id
 		}
 	}
-	if len(instance.ActiveDeployments) > 0 {
-		h.current = instance.ActiveDeployments[0].Id // older than the list
-		return h
+	if len(active) > 0 {
+		return active[0] // older than the list
 	}
 	// One that is stopped or has crashed is no longer active, and is still the one
 	// that the service would run.
 	for _, d := range list {
 		switch d.Status {
 		case gql.DeploymentStatusSuccess, gql.DeploymentStatusSleeping, gql.DeploymentStatusCrashed:
-			h.current = d.Id
-			return h
+			return d.Id
+		}
+		if d.DeploymentStopped {
+			return d.Id
 		}
 	}
-	return h
+	return ""
+}
+
+// current reads the current deployment, and the history. The error is an
+// incident.ErrNotFound if nothing is deployed.
+func (s *Service) current(ctx context.Context, o op) (*gql.DeploymentFields, history, error) {
+	h, err := s.history(ctx, o, newest, nil)
+	if err != nil {
+		return nil, history{}, err
+	}
+	if h.current == "" {
+		return nil, history{}, o.refuse(incident.ErrNotFound, "nothing is deployed")
+	}
+	for _, d := range h.newest {
+		if d.Id == h.current {
+			return d, h, nil
+		}
+	}
+	got, err := gql.Deployment(ctx, o, h.current)
+	if err != nil {
+		return nil, history{}, err
+	}
+	return got.Deployment, h, nil
 }
 
 // currentDeployment returns the ID of the current deployment of the service. The
 // error is an incident.ErrNotFound if nothing is deployed.
 func (s *Service) currentDeployment(ctx context.Context, o op) (string, error) {
-	h, err := s.history(ctx, o, 20, nil)
+	h, err := s.history(ctx, o, newest, nil)
 	if err != nil {
 		return "", err
 	}

@@ -128,33 +128,69 @@ func (e *Error) SafeToRetry() bool {
 // maxText is how much is kept of a message.
 const maxText = 500
 
-// take takes the errors of an answer.
-func (e *Error) take(list []graphQLError, partial bool) {
-	first := list[0]
-	e.Partial = partial
-	e.Message = printable(first.Message, maxText)
-	e.TraceID = printable(first.TraceID, 100)
-	e.Path = pathText(first.Path)
-	e.Code = first.code()
-	for _, other := range list[1:] {
-		if len(e.Others) == 20 {
-			break
-		}
-		e.Others = append(e.Others, printable(other.Message, maxText))
+// take takes the errors of an answer into e, without what must not be shown.
+func (o op) take(e *Error, list []graphQLError, token runbook.Secret, mutation bool) {
+	clean := func(text string, most int) string {
+		return printable(strings.ReplaceAll(text, token.Reveal(), "[redacted]"), most)
 	}
-	e.kind, e.refused, e.gateway = classify(first.Message, e.Code, e.Status)
-	if len(list) > 1 || partial {
-		// What one field of an answer says is no proof for the others.
-		e.refused = e.refused && !partial
+	first := list[0]
+	e.Code = clean(first.code(), 60)
+	e.TraceID = traceID(clean(first.TraceID, 100))
+	e.kind, _, _ = classify(first.Message, e.Code, e.Status)
+	e.refused = !e.Partial
+	for _, g := range list {
+		_, refused, gateway := classify(g.Message, g.code(), e.Status)
+		e.gateway = e.gateway || gateway
+		// What came below the field of a mutation came after it was run.
+		e.refused = e.refused && refused && !(mutation && len(g.Path) > 1)
+	}
+	if o.hides {
+		if quotesNothing(first.Message) {
+			e.Message = first.Message
+		}
+		return
+	}
+	e.Message = clean(first.Message, maxText)
+	e.Path = clean(pathText(first.Path), 200)
+	for _, other := range list[1:min(len(list), 21)] {
+		e.Others = append(e.Others, clean(other.Message, maxText))
 	}
 }
 
+// traceID returns what has the form of one.
+func traceID(text string) string {
+	isOther := func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-_.:", r)
+	}
+	if strings.ContainsFunc(text, isOther) {
+		return ""
+	}
+	return text
+}
+
+// quotesNothing reports whether a message of Railway is one of those that are the
+// same for all values.
+func quotesNothing(message string) bool {
+	switch strings.ToLower(message) {
+	case "not authorized", "problem processing request", "two factor authentication required", "project token not found", "project not found",
+		"environment not found", "service not found", "service instance not found", "deployment not found", "volume instance not found":
+		return true
+	}
+	return false
+}
+
+// code returns the code, which is a name in capitals; anything else is none.
 func (g graphQLError) code() string {
 	var extensions struct {
 		Code string `json:"code"`
 	}
 	_ = json.Unmarshal(g.Extensions, &extensions) // what is not an object has no code
-	return printable(extensions.Code, 60)
+	for _, r := range extensions.Code {
+		if (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' {
+			return ""
+		}
+	}
+	return extensions.Code
 }
 
 // classify reads a message of Railway. refused means that it was not run. Railway's
@@ -184,28 +220,7 @@ func pathText(path []any) string {
 	for _, p := range path {
 		parts = append(parts, fmt.Sprint(p))
 	}
-	return printable(strings.Join(parts, "."), 200)
-}
-
-// conceal takes out of an error what it must not say.
-func (o op) conceal(e *Error, token runbook.Secret) {
-	hide := func(text string) string {
-		if t := token.Reveal(); t != "" {
-			text = strings.ReplaceAll(text, t, "[redacted]")
-		}
-		return text
-	}
-	e.Message = hide(e.Message)
-	for i := range e.Others {
-		e.Others[i] = hide(e.Others[i])
-	}
-	if !o.hides {
-		return
-	}
-	e.Others = nil
-	if e.kind == nil || e.kind == ErrSchemaDrift {
-		e.Message = ""
-	}
+	return strings.Join(parts, ".")
 }
 
 // printable returns a text without what could change a terminal, cut to a length.

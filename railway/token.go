@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
-	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/railway/internal/gql"
 )
 
@@ -19,7 +17,7 @@ type Named struct {
 
 // TokenInfo says what a token is.
 type TokenInfo struct {
-	// Kind is its kind, as it answered, which is that of the [Config] or an error.
+	// Kind is its kind, that of the [Config].
 	Kind TokenKind
 	// Workspaces are those it can see; of a project token none.
 	Workspaces []Named
@@ -33,10 +31,8 @@ type TokenInfo struct {
 func (c *Client) CheckToken(ctx context.Context) (TokenInfo, error) {
 	info, err := c.checkToken(ctx, c.kind)
 	if errors.Is(err, ErrNotAuthorized) {
-		if token, tokenErr := c.auth(ctx); tokenErr == nil {
-			if e, ok := errors.AsType[*Error](err); ok {
-				e.Diagnosis = c.diagnose(ctx, token)
-			}
+		if e, ok := errors.AsType[*Error](err); ok {
+			e.Diagnosis = c.diagnose(ctx)
 		}
 	}
 	return info, err
@@ -77,10 +73,22 @@ func (c *Client) checkToken(ctx context.Context, kind TokenKind) (TokenInfo, err
 // does not cost three more calls with each one.
 const diagnosisLife = time.Minute
 
+// diagnosis is the last one. It belongs to who has put something into turn, so that
+// many calls that are refused at the same time cost one.
+type diagnosis struct {
+	turn chan struct{}
+	at   time.Time
+	text string
+}
+
 // diagnose says what "Not Authorized" means.
-func (c *Client) diagnose(ctx context.Context, _ runbook.Secret) string {
-	c.diagnosed.Lock()
-	defer c.diagnosed.Unlock()
+func (c *Client) diagnose(ctx context.Context) string {
+	select {
+	case c.diagnosed.turn <- struct{}{}:
+		defer func() { <-c.diagnosed.turn }()
+	case <-ctx.Done():
+		return ""
+	}
 	if c.diagnosed.text != "" && time.Since(c.diagnosed.at) < diagnosisLife {
 		return c.diagnosed.text
 	}
@@ -100,7 +108,7 @@ func (c *Client) tokenTrouble(ctx context.Context) (text string, known bool) {
 		return fmt.Sprintf("the token is valid, for environment %q of project %q only: what was asked for is elsewhere, needs another kind of token, or does not exist",
 			info.Environment.Name, info.Project.Name), true
 	case err == nil:
-		return fmt.Sprintf("the token is valid, a token of an %s: it has no right to that, the environment is restricted, or there is no such thing", c.kind), true
+		return fmt.Sprintf("the token is valid, of the kind %s: it has no right to that, the environment is restricted, or there is no such thing", c.kind), true
 	case !errors.Is(err, ErrNotAuthorized):
 		return "whether the token is valid could not be found out", false
 	}
@@ -116,12 +124,5 @@ func (c *Client) tokenTrouble(ctx context.Context) (text string, known bool) {
 			return "whether the token is valid could not be found out", false
 		}
 	}
-	return "the token is not valid: it was deleted, or is mistyped; make a new one in the settings of the " + c.place(), true
-}
-
-func (c *Client) place() string {
-	if c.kind == ProjectToken {
-		return "project"
-	}
-	return strings.TrimSpace(string(c.kind))
+	return fmt.Sprintf("the token is not valid: it was deleted, or is mistyped; make a new one in the settings of the %s", c.kind), true
 }

@@ -11,107 +11,13 @@ import (
 	"go.acu.edu.au/runbook/railway/internal/scalar"
 )
 
-// ApplyChangeSetEnvironmentApplyChangeSetChangeSetApplyResult includes the requested fields of the GraphQL type ChangeSetApplyResult.
-type ApplyChangeSetEnvironmentApplyChangeSetChangeSetApplyResult struct {
-	ApplyFields `json:"-"`
-}
-
-// GetId returns ApplyChangeSetEnvironmentApplyChangeSetChangeSetApplyResult.Id, and is useful for accessing the field via an interface.
-func (v *ApplyChangeSetEnvironmentApplyChangeSetChangeSetApplyResult) GetId() string {
-	return v.ApplyFields.Id
-}
-
-// GetStatus returns ApplyChangeSetEnvironmentApplyChangeSetChangeSetApplyResult.Status, and is useful for accessing the field via an interface.
-func (v *ApplyChangeSetEnvironmentApplyChangeSetChangeSetApplyResult) GetStatus() string {
-	return v.ApplyFields.Status
-}
-
-// GetDeploymentId returns ApplyChangeSetEnvironmentApplyChangeSetChangeSetApplyResult.DeploymentId, and is useful for accessing the field via an interface.
-func (v *ApplyChangeSetEnvironmentApplyChangeSetChangeSetApplyResult) GetDeploymentId() *string {
-	return v.ApplyFields.DeploymentId
-}
-
-// GetStagedPatchId returns ApplyChangeSetEnvironmentApplyChangeSetChangeSetApplyResult.StagedPatchId, and is useful for accessing the field via an interface.
-func (v *ApplyChangeSetEnvironmentApplyChangeSetChangeSetApplyResult) GetStagedPatchId() *string {
-	return v.ApplyFields.StagedPatchId
-}
-
-// GetDiagnostics returns ApplyChangeSetEnvironmentApplyChangeSetChangeSetApplyResult.Diagnostics, and is useful for accessing the field via an interface.
-func (v *ApplyChangeSetEnvironmentApplyChangeSetChangeSetApplyResult) GetDiagnostics() json.RawMessage {
-	return v.ApplyFields.Diagnostics
-}
-
-// GetChanges returns ApplyChangeSetEnvironmentApplyChangeSetChangeSetApplyResult.Changes, and is useful for accessing the field via an interface.
-func (v *ApplyChangeSetEnvironmentApplyChangeSetChangeSetApplyResult) GetChanges() []*ApplyFieldsChangesChangeOperationResult {
-	return v.ApplyFields.Changes
-}
-
-func (v *ApplyChangeSetEnvironmentApplyChangeSetChangeSetApplyResult) UnmarshalJSON(b []byte) error {
-
-	if string(b) == "null" {
-		return nil
-	}
-
-	var firstPass struct {
-		*ApplyChangeSetEnvironmentApplyChangeSetChangeSetApplyResult
-		graphql.NoUnmarshalJSON
-	}
-	firstPass.ApplyChangeSetEnvironmentApplyChangeSetChangeSetApplyResult = v
-
-	err := json.Unmarshal(b, &firstPass)
-	if err != nil {
-		return err
-	}
-
-	err = json.Unmarshal(
-		b, &v.ApplyFields)
-	if err != nil {
-		return err
-	}
-	return nil
-}
-
-type __premarshalApplyChangeSetEnvironmentApplyChangeSetChangeSetApplyResult struct {
-	Id string `json:"id"`
-
-	Status string `json:"status"`
-
-	DeploymentId *string `json:"deploymentId"`
-
-	StagedPatchId *string `json:"stagedPatchId"`
-
-	Diagnostics json.RawMessage `json:"diagnostics"`
-
-	Changes []*ApplyFieldsChangesChangeOperationResult `json:"changes"`
-}
-
-func (v *ApplyChangeSetEnvironmentApplyChangeSetChangeSetApplyResult) MarshalJSON() ([]byte, error) {
-	premarshaled, err := v.__premarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(premarshaled)
-}
-
-func (v *ApplyChangeSetEnvironmentApplyChangeSetChangeSetApplyResult) __premarshalJSON() (*__premarshalApplyChangeSetEnvironmentApplyChangeSetChangeSetApplyResult, error) {
-	var retval __premarshalApplyChangeSetEnvironmentApplyChangeSetChangeSetApplyResult
-
-	retval.Id = v.ApplyFields.Id
-	retval.Status = v.ApplyFields.Status
-	retval.DeploymentId = v.ApplyFields.DeploymentId
-	retval.StagedPatchId = v.ApplyFields.StagedPatchId
-	retval.Diagnostics = v.ApplyFields.Diagnostics
-	retval.Changes = v.ApplyFields.Changes
-	return &retval, nil
-}
-
 // ApplyChangeSetResponse is returned by ApplyChangeSet on success.
 type ApplyChangeSetResponse struct {
-	EnvironmentApplyChangeSet *ApplyChangeSetEnvironmentApplyChangeSetChangeSetApplyResult `json:"environmentApplyChangeSet"`
+	EnvironmentApplyChangeSet *ApplyFields `json:"environmentApplyChangeSet"`
 }
 
 // GetEnvironmentApplyChangeSet returns ApplyChangeSetResponse.EnvironmentApplyChangeSet, and is useful for accessing the field via an interface.
-func (v *ApplyChangeSetResponse) GetEnvironmentApplyChangeSet() *ApplyChangeSetEnvironmentApplyChangeSetChangeSetApplyResult {
+func (v *ApplyChangeSetResponse) GetEnvironmentApplyChangeSet() *ApplyFields {
 	return v.EnvironmentApplyChangeSet
 }
 
@@ -414,6 +320,36 @@ type ChangeSetApplyResponse struct {
 func (v *ChangeSetApplyResponse) GetEnvironmentChangeSetApply() *ApplyFields {
 	return v.EnvironmentChangeSetApply
 }
+
+// ChangeSetBaseEnvironment includes the requested fields of the GraphQL type Environment.
+type ChangeSetBaseEnvironment struct {
+	ConfigEtag string `json:"configEtag"`
+}
+
+// GetConfigEtag returns ChangeSetBaseEnvironment.ConfigEtag, and is useful for accessing the field via an interface.
+func (v *ChangeSetBaseEnvironment) GetConfigEtag() string { return v.ConfigEtag }
+
+// ChangeSetBaseResponse is returned by ChangeSetBase on success.
+type ChangeSetBaseResponse struct {
+	Environment     *ChangeSetBaseEnvironment     `json:"environment"`
+	ServiceInstance *ChangeSetBaseServiceInstance `json:"serviceInstance"`
+}
+
+// GetEnvironment returns ChangeSetBaseResponse.Environment, and is useful for accessing the field via an interface.
+func (v *ChangeSetBaseResponse) GetEnvironment() *ChangeSetBaseEnvironment { return v.Environment }
+
+// GetServiceInstance returns ChangeSetBaseResponse.ServiceInstance, and is useful for accessing the field via an interface.
+func (v *ChangeSetBaseResponse) GetServiceInstance() *ChangeSetBaseServiceInstance {
+	return v.ServiceInstance
+}
+
+// ChangeSetBaseServiceInstance includes the requested fields of the GraphQL type ServiceInstance.
+type ChangeSetBaseServiceInstance struct {
+	ServiceName string `json:"serviceName"`
+}
+
+// GetServiceName returns ChangeSetBaseServiceInstance.ServiceName, and is useful for accessing the field via an interface.
+func (v *ChangeSetBaseServiceInstance) GetServiceName() string { return v.ServiceName }
 
 // CommitPatchResponse is returned by CommitPatch on success.
 type CommitPatchResponse struct {
@@ -1153,93 +1089,13 @@ type EnvironmentDeleteResponse struct {
 // GetEnvironmentDelete returns EnvironmentDeleteResponse.EnvironmentDelete, and is useful for accessing the field via an interface.
 func (v *EnvironmentDeleteResponse) GetEnvironmentDelete() bool { return v.EnvironmentDelete }
 
-// EnvironmentLogsEnvironmentLogsLog includes the requested fields of the GraphQL type Log.
-type EnvironmentLogsEnvironmentLogsLog struct {
-	LogFields `json:"-"`
-}
-
-// GetTimestamp returns EnvironmentLogsEnvironmentLogsLog.Timestamp, and is useful for accessing the field via an interface.
-func (v *EnvironmentLogsEnvironmentLogsLog) GetTimestamp() string { return v.LogFields.Timestamp }
-
-// GetMessage returns EnvironmentLogsEnvironmentLogsLog.Message, and is useful for accessing the field via an interface.
-func (v *EnvironmentLogsEnvironmentLogsLog) GetMessage() string { return v.LogFields.Message }
-
-// GetSeverity returns EnvironmentLogsEnvironmentLogsLog.Severity, and is useful for accessing the field via an interface.
-func (v *EnvironmentLogsEnvironmentLogsLog) GetSeverity() *string { return v.LogFields.Severity }
-
-// GetAttributes returns EnvironmentLogsEnvironmentLogsLog.Attributes, and is useful for accessing the field via an interface.
-func (v *EnvironmentLogsEnvironmentLogsLog) GetAttributes() []*LogFieldsAttributesLogAttribute {
-	return v.LogFields.Attributes
-}
-
-// GetTags returns EnvironmentLogsEnvironmentLogsLog.Tags, and is useful for accessing the field via an interface.
-func (v *EnvironmentLogsEnvironmentLogsLog) GetTags() *LogFieldsTagsLogTags { return v.LogFields.Tags }
-
-func (v *EnvironmentLogsEnvironmentLogsLog) UnmarshalJSON(b []byte) error {
-
-	if string(b) == "null" {
-		return nil
-	}
-
-	var firstPass struct {
-		*EnvironmentLogsEnvironmentLogsLog
-		graphql.NoUnmarshalJSON
-	}
-	firstPass.EnvironmentLogsEnvironmentLogsLog = v
-
-	err := json.Unmarshal(b, &firstPass)
-	if err != nil {
-		return err
-	}
-
-	err = json.Unmarshal(
-		b, &v.LogFields)
-	if err != nil {
-		return err
-	}
-	return nil
-}
-
-type __premarshalEnvironmentLogsEnvironmentLogsLog struct {
-	Timestamp string `json:"timestamp"`
-
-	Message string `json:"message"`
-
-	Severity *string `json:"severity"`
-
-	Attributes []*LogFieldsAttributesLogAttribute `json:"attributes"`
-
-	Tags *LogFieldsTagsLogTags `json:"tags"`
-}
-
-func (v *EnvironmentLogsEnvironmentLogsLog) MarshalJSON() ([]byte, error) {
-	premarshaled, err := v.__premarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(premarshaled)
-}
-
-func (v *EnvironmentLogsEnvironmentLogsLog) __premarshalJSON() (*__premarshalEnvironmentLogsEnvironmentLogsLog, error) {
-	var retval __premarshalEnvironmentLogsEnvironmentLogsLog
-
-	retval.Timestamp = v.LogFields.Timestamp
-	retval.Message = v.LogFields.Message
-	retval.Severity = v.LogFields.Severity
-	retval.Attributes = v.LogFields.Attributes
-	retval.Tags = v.LogFields.Tags
-	return &retval, nil
-}
-
 // EnvironmentLogsResponse is returned by EnvironmentLogs on success.
 type EnvironmentLogsResponse struct {
-	EnvironmentLogs []*EnvironmentLogsEnvironmentLogsLog `json:"environmentLogs"`
+	EnvironmentLogs []*LogFields `json:"environmentLogs"`
 }
 
 // GetEnvironmentLogs returns EnvironmentLogsResponse.EnvironmentLogs, and is useful for accessing the field via an interface.
-func (v *EnvironmentLogsResponse) GetEnvironmentLogs() []*EnvironmentLogsEnvironmentLogsLog {
-	return v.EnvironmentLogs
-}
+func (v *EnvironmentLogsResponse) GetEnvironmentLogs() []*LogFields { return v.EnvironmentLogs }
 
 type EnvironmentPatchStatus string
 
@@ -1711,165 +1567,13 @@ func (v *HTTPLogFields) GetDeploymentId() string { return v.DeploymentId }
 // GetDeploymentInstanceId returns HTTPLogFields.DeploymentInstanceId, and is useful for accessing the field via an interface.
 func (v *HTTPLogFields) GetDeploymentInstanceId() string { return v.DeploymentInstanceId }
 
-// HTTPLogsHttpLogsHttpLog includes the requested fields of the GraphQL type HttpLog.
-type HTTPLogsHttpLogsHttpLog struct {
-	HTTPLogFields `json:"-"`
-}
-
-// GetTimestamp returns HTTPLogsHttpLogsHttpLog.Timestamp, and is useful for accessing the field via an interface.
-func (v *HTTPLogsHttpLogsHttpLog) GetTimestamp() string { return v.HTTPLogFields.Timestamp }
-
-// GetRequestId returns HTTPLogsHttpLogsHttpLog.RequestId, and is useful for accessing the field via an interface.
-func (v *HTTPLogsHttpLogsHttpLog) GetRequestId() string { return v.HTTPLogFields.RequestId }
-
-// GetMethod returns HTTPLogsHttpLogsHttpLog.Method, and is useful for accessing the field via an interface.
-func (v *HTTPLogsHttpLogsHttpLog) GetMethod() string { return v.HTTPLogFields.Method }
-
-// GetPath returns HTTPLogsHttpLogsHttpLog.Path, and is useful for accessing the field via an interface.
-func (v *HTTPLogsHttpLogsHttpLog) GetPath() string { return v.HTTPLogFields.Path }
-
-// GetHost returns HTTPLogsHttpLogsHttpLog.Host, and is useful for accessing the field via an interface.
-func (v *HTTPLogsHttpLogsHttpLog) GetHost() string { return v.HTTPLogFields.Host }
-
-// GetHttpStatus returns HTTPLogsHttpLogsHttpLog.HttpStatus, and is useful for accessing the field via an interface.
-func (v *HTTPLogsHttpLogsHttpLog) GetHttpStatus() int { return v.HTTPLogFields.HttpStatus }
-
-// GetTotalDuration returns HTTPLogsHttpLogsHttpLog.TotalDuration, and is useful for accessing the field via an interface.
-func (v *HTTPLogsHttpLogsHttpLog) GetTotalDuration() int { return v.HTTPLogFields.TotalDuration }
-
-// GetUpstreamRqDuration returns HTTPLogsHttpLogsHttpLog.UpstreamRqDuration, and is useful for accessing the field via an interface.
-func (v *HTTPLogsHttpLogsHttpLog) GetUpstreamRqDuration() int {
-	return v.HTTPLogFields.UpstreamRqDuration
-}
-
-// GetUpstreamErrors returns HTTPLogsHttpLogsHttpLog.UpstreamErrors, and is useful for accessing the field via an interface.
-func (v *HTTPLogsHttpLogsHttpLog) GetUpstreamErrors() string { return v.HTTPLogFields.UpstreamErrors }
-
-// GetResponseDetails returns HTTPLogsHttpLogsHttpLog.ResponseDetails, and is useful for accessing the field via an interface.
-func (v *HTTPLogsHttpLogsHttpLog) GetResponseDetails() string { return v.HTTPLogFields.ResponseDetails }
-
-// GetSrcIp returns HTTPLogsHttpLogsHttpLog.SrcIp, and is useful for accessing the field via an interface.
-func (v *HTTPLogsHttpLogsHttpLog) GetSrcIp() string { return v.HTTPLogFields.SrcIp }
-
-// GetClientUa returns HTTPLogsHttpLogsHttpLog.ClientUa, and is useful for accessing the field via an interface.
-func (v *HTTPLogsHttpLogsHttpLog) GetClientUa() string { return v.HTTPLogFields.ClientUa }
-
-// GetEdgeRegion returns HTTPLogsHttpLogsHttpLog.EdgeRegion, and is useful for accessing the field via an interface.
-func (v *HTTPLogsHttpLogsHttpLog) GetEdgeRegion() string { return v.HTTPLogFields.EdgeRegion }
-
-// GetRxBytes returns HTTPLogsHttpLogsHttpLog.RxBytes, and is useful for accessing the field via an interface.
-func (v *HTTPLogsHttpLogsHttpLog) GetRxBytes() int { return v.HTTPLogFields.RxBytes }
-
-// GetTxBytes returns HTTPLogsHttpLogsHttpLog.TxBytes, and is useful for accessing the field via an interface.
-func (v *HTTPLogsHttpLogsHttpLog) GetTxBytes() int { return v.HTTPLogFields.TxBytes }
-
-// GetDeploymentId returns HTTPLogsHttpLogsHttpLog.DeploymentId, and is useful for accessing the field via an interface.
-func (v *HTTPLogsHttpLogsHttpLog) GetDeploymentId() string { return v.HTTPLogFields.DeploymentId }
-
-// GetDeploymentInstanceId returns HTTPLogsHttpLogsHttpLog.DeploymentInstanceId, and is useful for accessing the field via an interface.
-func (v *HTTPLogsHttpLogsHttpLog) GetDeploymentInstanceId() string {
-	return v.HTTPLogFields.DeploymentInstanceId
-}
-
-func (v *HTTPLogsHttpLogsHttpLog) UnmarshalJSON(b []byte) error {
-
-	if string(b) == "null" {
-		return nil
-	}
-
-	var firstPass struct {
-		*HTTPLogsHttpLogsHttpLog
-		graphql.NoUnmarshalJSON
-	}
-	firstPass.HTTPLogsHttpLogsHttpLog = v
-
-	err := json.Unmarshal(b, &firstPass)
-	if err != nil {
-		return err
-	}
-
-	err = json.Unmarshal(
-		b, &v.HTTPLogFields)
-	if err != nil {
-		return err
-	}
-	return nil
-}
-
-type __premarshalHTTPLogsHttpLogsHttpLog struct {
-	Timestamp string `json:"timestamp"`
-
-	RequestId string `json:"requestId"`
-
-	Method string `json:"method"`
-
-	Path string `json:"path"`
-
-	Host string `json:"host"`
-
-	HttpStatus int `json:"httpStatus"`
-
-	TotalDuration int `json:"totalDuration"`
-
-	UpstreamRqDuration int `json:"upstreamRqDuration"`
-
-	UpstreamErrors string `json:"upstreamErrors"`
-
-	ResponseDetails string `json:"responseDetails"`
-
-	SrcIp string `json:"srcIp"`
-
-	ClientUa string `json:"clientUa"`
-
-	EdgeRegion string `json:"edgeRegion"`
-
-	RxBytes int `json:"rxBytes"`
-
-	TxBytes int `json:"txBytes"`
-
-	DeploymentId string `json:"deploymentId"`
-
-	DeploymentInstanceId string `json:"deploymentInstanceId"`
-}
-
-func (v *HTTPLogsHttpLogsHttpLog) MarshalJSON() ([]byte, error) {
-	premarshaled, err := v.__premarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(premarshaled)
-}
-
-func (v *HTTPLogsHttpLogsHttpLog) __premarshalJSON() (*__premarshalHTTPLogsHttpLogsHttpLog, error) {
-	var retval __premarshalHTTPLogsHttpLogsHttpLog
-
-	retval.Timestamp = v.HTTPLogFields.Timestamp
-	retval.RequestId = v.HTTPLogFields.RequestId
-	retval.Method = v.HTTPLogFields.Method
-	retval.Path = v.HTTPLogFields.Path
-	retval.Host = v.HTTPLogFields.Host
-	retval.HttpStatus = v.HTTPLogFields.HttpStatus
-	retval.TotalDuration = v.HTTPLogFields.TotalDuration
-	retval.UpstreamRqDuration = v.HTTPLogFields.UpstreamRqDuration
-	retval.UpstreamErrors = v.HTTPLogFields.UpstreamErrors
-	retval.ResponseDetails = v.HTTPLogFields.ResponseDetails
-	retval.SrcIp = v.HTTPLogFields.SrcIp
-	retval.ClientUa = v.HTTPLogFields.ClientUa
-	retval.EdgeRegion = v.HTTPLogFields.EdgeRegion
-	retval.RxBytes = v.HTTPLogFields.RxBytes
-	retval.TxBytes = v.HTTPLogFields.TxBytes
-	retval.DeploymentId = v.HTTPLogFields.DeploymentId
-	retval.DeploymentInstanceId = v.HTTPLogFields.DeploymentInstanceId
-	return &retval, nil
-}
-
 // HTTPLogsResponse is returned by HTTPLogs on success.
 type HTTPLogsResponse struct {
-	HttpLogs []*HTTPLogsHttpLogsHttpLog `json:"httpLogs"`
+	HttpLogs []*HTTPLogFields `json:"httpLogs"`
 }
 
 // GetHttpLogs returns HTTPLogsResponse.HttpLogs, and is useful for accessing the field via an interface.
-func (v *HTTPLogsResponse) GetHttpLogs() []*HTTPLogsHttpLogsHttpLog { return v.HttpLogs }
+func (v *HTTPLogsResponse) GetHttpLogs() []*HTTPLogFields { return v.HttpLogs }
 
 // HTTPStatusMetricsHttpMetricsGroupedByStatusHttpMetricsByStatusResult includes the requested fields of the GraphQL type HttpMetricsByStatusResult.
 type HTTPStatusMetricsHttpMetricsGroupedByStatusHttpMetricsByStatusResult struct {
@@ -4177,6 +3881,18 @@ func (v *__ChangeSetApplyInput) GetEnvironmentId() string { return v.Environment
 // GetId returns __ChangeSetApplyInput.Id, and is useful for accessing the field via an interface.
 func (v *__ChangeSetApplyInput) GetId() string { return v.Id }
 
+// __ChangeSetBaseInput is used internally by genqlient
+type __ChangeSetBaseInput struct {
+	EnvironmentId string `json:"environmentId"`
+	ServiceId     string `json:"serviceId"`
+}
+
+// GetEnvironmentId returns __ChangeSetBaseInput.EnvironmentId, and is useful for accessing the field via an interface.
+func (v *__ChangeSetBaseInput) GetEnvironmentId() string { return v.EnvironmentId }
+
+// GetServiceId returns __ChangeSetBaseInput.ServiceId, and is useful for accessing the field via an interface.
+func (v *__ChangeSetBaseInput) GetServiceId() string { return v.ServiceId }
+
 // __CommitPatchInput is used internally by genqlient
 type __CommitPatchInput struct {
 	EnvironmentId string          `json:"environmentId,omitempty"`
@@ -4195,9 +3911,9 @@ func (v *__CommitPatchInput) GetCommitMessage() *string { return v.CommitMessage
 
 // __CommitStagedInput is used internally by genqlient
 type __CommitStagedInput struct {
-	EnvironmentId string  `json:"environmentId,omitempty"`
+	EnvironmentId string  `json:"environmentId"`
 	CommitMessage *string `json:"commitMessage,omitempty"`
-	SkipDeploys   bool    `json:"skipDeploys,omitempty"`
+	SkipDeploys   bool    `json:"skipDeploys"`
 }
 
 // GetEnvironmentId returns __CommitStagedInput.EnvironmentId, and is useful for accessing the field via an interface.
@@ -5104,7 +4820,7 @@ type __ServiceUpdateInput struct {
 	EnvironmentId           string             `json:"environmentId,omitempty"`
 	ServiceId               string             `json:"serviceId,omitempty"`
 	StartCommand            *string            `json:"startCommand,omitempty"`
-	PreDeployCommand        []string           `json:"preDeployCommand,omitempty"`
+	PreDeployCommand        *[]string          `json:"preDeployCommand,omitempty"`
 	HealthcheckPath         *string            `json:"healthcheckPath,omitempty"`
 	HealthcheckTimeout      *int               `json:"healthcheckTimeout,omitempty"`
 	DrainingSeconds         *int               `json:"drainingSeconds,omitempty"`
@@ -5123,7 +4839,7 @@ func (v *__ServiceUpdateInput) GetServiceId() string { return v.ServiceId }
 func (v *__ServiceUpdateInput) GetStartCommand() *string { return v.StartCommand }
 
 // GetPreDeployCommand returns __ServiceUpdateInput.PreDeployCommand, and is useful for accessing the field via an interface.
-func (v *__ServiceUpdateInput) GetPreDeployCommand() []string { return v.PreDeployCommand }
+func (v *__ServiceUpdateInput) GetPreDeployCommand() *[]string { return v.PreDeployCommand }
 
 // GetHealthcheckPath returns __ServiceUpdateInput.HealthcheckPath, and is useful for accessing the field via an interface.
 func (v *__ServiceUpdateInput) GetHealthcheckPath() *string { return v.HealthcheckPath }
@@ -5840,6 +5556,46 @@ func ChangeSetApply(
 	}
 
 	data_ = &ChangeSetApplyResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by ChangeSetBase.
+const ChangeSetBase_Operation = `
+query ChangeSetBase ($environmentId: String!, $serviceId: String!) {
+	environment(id: $environmentId) {
+		configEtag
+	}
+	serviceInstance(environmentId: $environmentId, serviceId: $serviceId) {
+		serviceName
+	}
+}
+`
+
+// What a change set of a service is based on.
+func ChangeSetBase(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	environmentId string,
+	serviceId string,
+) (data_ *ChangeSetBaseResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "ChangeSetBase",
+		Query:  ChangeSetBase_Operation,
+		Variables: &__ChangeSetBaseInput{
+			EnvironmentId: environmentId,
+			ServiceId:     serviceId,
+		},
+	}
+
+	data_ = &ChangeSetBaseResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -8523,14 +8279,15 @@ mutation ServiceUpdate ($environmentId: String!, $serviceId: String!, $startComm
 }
 `
 
-// A setting that is not given is not sent, and stays as it is.
+// A setting that is not given is not sent, and stays as it is. The command is bound
+// to a pointer so that an empty one, which removes it, can be sent.
 func ServiceUpdate(
 	ctx_ context.Context,
 	client_ graphql.Client,
 	environmentId string,
 	serviceId string,
 	startCommand *string,
-	preDeployCommand []string,
+	preDeployCommand *[]string,
 	healthcheckPath *string,
 	healthcheckTimeout *int,
 	drainingSeconds *int,
