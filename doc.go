@@ -17,6 +17,8 @@
 //     HTTP, DNS, TLS, WebSocket, databases and Redis are below it.
 //   - canvas is a client of Canvas LMS that stays within the rate limit.
 //   - lti is the tool side of LTI 1.3: how Canvas opens an application.
+//   - railway operates applications on Railway: what runs, roll back, restart,
+//     change, restore, and prove it.
 //   - incident has the ports through which an incident acts on platforms.
 //
 // A host program constructs what it needs and passes it on. The library reads

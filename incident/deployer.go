@@ -197,7 +197,7 @@ func RollbackTarget(newestFirst []Deployment) (Deployment, bool) {
 		}
 	}
 	for _, d := range newestFirst[oldest+1:] {
-		if d.CanRollback && (d.Status.Deployed() || d.Status == DeploymentRemoved) {
+		if d.CanRollback && (d.Status.Deployed() || d.Status == DeploymentRemoving || d.Status == DeploymentRemoved) {
 			return d, true
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/incident"
 	"go.acu.edu.au/runbook/railway"
+	"go.acu.edu.au/runbook/railway/internal/gql"
 )
 
 const gatewayBody = `{"errors":[{"message":"Problem processing request","traceId":"4711"}],"data":null}`
@@ -285,6 +286,20 @@ func TestHugeAnswers(t *testing.T) {
 	_, err := coreSend(t.Context(), coreClient(t, transport, nil), coreQuery)
 	require.ErrorContains(t, err, "too large")
 	assert.Equal(t, 1, transport.requests())
+}
+
+// What the API has gained since is no problem: keys that nobody asked for, and values
+// of enums that did not exist.
+//
+// Requirement: RW-G1
+func TestWhatIsNewIsTolerated(t *testing.T) {
+	var got gql.DeploymentResponse
+	c := coreClient(t, coreAlways(http.StatusOK, `{"data":{"deployment":{"id":"d","status":"CANCELLED","canRollback":true,"meta":{"new":[1]},"new":{"x":null},
+		"instances":[{"id":"i","status":"FROZEN"}]},"other":1},"extensions":{"cost":7}}`), nil)
+	require.NoError(t, railway.SendQuery(t.Context(), c, false, coreQuery, nil, &got))
+	assert.Equal(t, gql.DeploymentStatus("CANCELLED"), got.Deployment.Status)
+	assert.Equal(t, gql.DeploymentInstanceStatus("FROZEN"), got.Deployment.Instances[0].Status)
+	assert.JSONEq(t, `{"new":[1]}`, string(*got.Deployment.Meta))
 }
 
 // A number of a decoding problem could be a secret.

@@ -322,7 +322,7 @@ func (c *Client) follow(ctx context.Context, o op, id string, limit time.Duratio
 			return false, &Error{Op: o.name, Code: "workflow", Message: why}
 		case "notfound":
 			if time.Since(began) > notFoundLimit {
-				return false, errors.New("Railway does not know the job that it named")
+				return false, errors.New("the job that Railway named is not known to it")
 			}
 		}
 		return false, nil

@@ -16,7 +16,7 @@ func SendQuery(ctx context.Context, c *Client, hides bool, query string, variabl
 }
 
 // Classify is classify.
-func Classify(message, code string, status int) (kind error, refused, gateway bool) {
+func Classify(message, code string, status int) (refused, gateway bool, kind error) {
 	return classify(message, code, status)
 }
 

@@ -225,6 +225,38 @@ func TestAnUnknownStatusOfAChangeSetIsDecidedByReading(t *testing.T) {
 	})
 }
 
+// An error that nobody knows, of a change that was made all the same, is not taken for
+// a conflict: the value decides.
+//
+// Requirement: RW-G4
+func TestAnUnknownErrorOfAChangeSetIsDecidedByReading(t *testing.T) {
+	for name, value := range map[string]string{"made": varCanary, "somebody else's": "theirs"} {
+		t.Run(name, func(t *testing.T) {
+			varBubble(t, func(t *testing.T) {
+				h := newVars(t)
+				h.answer = func(body string) string {
+					if !strings.Contains(body, "mutation ApplyChangeSet") {
+						return ""
+					}
+					h.SetVariable(h.environment, h.service, "KEY", value, false)
+					return `{"errors":[{"message":"odd: ` + varCanary + `","extensions":{"code":"INTERNAL_SERVER_ERROR"}}],"data":null}`
+				}
+				c := railway.NewCredentials(h.svc)
+				v, err := c.Put(t.Context(), "KEY", runbook.NewSecret(varCanary), "")
+				silent(t, varCanary, err)
+				if value != varCanary {
+					require.ErrorIs(t, err, runbook.ErrConflict)
+					return
+				}
+				require.NoError(t, err)
+				got, err := c.Get(t.Context(), "KEY")
+				require.NoError(t, err)
+				assert.Equal(t, got.Version, v)
+			})
+		})
+	}
+}
+
 // The change is in the words that Railway knows, with the name that the service has
 // now, and says what it is based on.
 func TestTheChangeSetOfACredential(t *testing.T) {

@@ -136,10 +136,10 @@ func (o op) take(e *Error, list []graphQLError, token runbook.Secret, mutation b
 	first := list[0]
 	e.Code = clean(first.code(), 60)
 	e.TraceID = traceID(clean(first.TraceID, 100))
-	e.kind, _, _ = classify(first.Message, e.Code, e.Status)
+	_, _, e.kind = classify(first.Message, e.Code, e.Status)
 	e.refused = !e.Partial
 	for _, g := range list {
-		_, refused, gateway := classify(g.Message, g.code(), e.Status)
+		refused, gateway, _ := classify(g.Message, g.code(), e.Status)
 		e.gateway = e.gateway || gateway
 		// What came below the field of a mutation came after it was run.
 		e.refused = e.refused && refused && !(mutation && len(g.Path) > 1)
@@ -195,24 +195,24 @@ func (g graphQLError) code() string {
 
 // classify reads a message of Railway. refused means that it was not run. Railway's
 // code is INTERNAL_SERVER_ERROR for most errors, whatever they are.
-func classify(message, code string, status int) (kind error, refused, gateway bool) {
+func classify(message, code string, status int) (refused, gateway bool, kind error) {
 	m := strings.ToLower(strings.TrimSpace(message))
 	switch {
 	case strings.Contains(m, "problem processing request"):
-		return nil, false, true
+		return false, true, nil
 	case strings.Contains(m, "two factor authentication required"):
-		return ErrTwoFactor, true, false
+		return true, false, ErrTwoFactor
 	case strings.Contains(m, "not authorized"), strings.Contains(m, "project token not found"), strings.Contains(m, "invalid token"):
-		return ErrNotAuthorized, true, false
+		return true, false, ErrNotAuthorized
 	case strings.HasPrefix(m, "cannot query field"), strings.HasPrefix(m, "unknown argument"), strings.HasPrefix(m, "unknown type"),
 		code == "GRAPHQL_VALIDATION_FAILED", code == "GRAPHQL_PARSE_FAILED":
-		return ErrSchemaDrift, true, false
+		return true, false, ErrSchemaDrift
 	case strings.HasSuffix(strings.TrimSuffix(m, "."), "not found"):
-		return incident.ErrNotFound, true, false
+		return true, false, incident.ErrNotFound
 	case code == "BAD_USER_INPUT", status == http.StatusBadRequest:
-		return nil, true, false
+		return true, false, nil
 	}
-	return nil, false, false
+	return false, false, nil
 }
 
 func pathText(path []any) string {

@@ -52,7 +52,7 @@ func TestClassification(t *testing.T) {
 		{"", "", 200, nil, false, false},
 		{"", "", 500, nil, false, false},
 	} {
-		kind, refused, gateway := railway.Classify(test.message, test.code, test.status)
+		refused, gateway, kind := railway.Classify(test.message, test.code, test.status)
 		assert.Equal(t, test.kind, kind, test.message)
 		assert.Equal(t, test.refused, refused, "refused: %s", test.message)
 		assert.Equal(t, test.gateway, gateway, "gateway: %s", test.message)
@@ -168,12 +168,12 @@ func FuzzClassify(f *testing.F) {
 	f.Add("Problem processing request", "", 200)
 	f.Add("x not found", "BAD_USER_INPUT", 400)
 	f.Fuzz(func(t *testing.T, message, code string, status int) {
-		kind, refused, gateway := railway.Classify(message, code, status)
+		refused, gateway, kind := railway.Classify(message, code, status)
 		if kind != nil {
 			assert.True(t, refused, "what has a name was refused")
 		}
 		assert.False(t, refused && gateway)
-		lower, _, _ := railway.Classify(strings.ToLower(message), code, status)
+		_, _, lower := railway.Classify(strings.ToLower(message), code, status)
 		assert.Equal(t, kind, lower, "case says nothing")
 	})
 }

@@ -172,6 +172,12 @@ func TestOnlyWhatChangedIsRestored(t *testing.T) {
 		h.SetVariable(h.environment, h.service, "A", "changed", true) // and sealed since
 		h.SetVariable(h.environment, h.service, "B", "changed", false)
 		h.configure(t, h.env, h.environment, `{"placementHints":{"tier":"other"},"services":{"%s":{"futureKey":{"deep":[2]}}}}`)
+		var staged string
+		h.before = func(body string) {
+			if strings.Contains(body, "mutation StageChanges") {
+				staged = body
+			}
+		}
 		plan, err = h.env.PlanRestoreSnapshot(t.Context(), r)
 		require.NoError(t, err)
 		assert.Equal(t, []string{"api.A", "api.B"}, plan.Variables)
@@ -180,7 +186,8 @@ func TestOnlyWhatChangedIsRestored(t *testing.T) {
 		assert.Equal(t, "a", h.Variables(h.environment, h.service)["A"])
 		set, err := h.svc.Variables(t.Context())
 		require.NoError(t, err)
-		assert.Equal(t, []string{"A", "S"}, set.Sealed, "what is sealed stays so")
+		assert.Equal(t, []string{"A", "S"}, set.Sealed)
+		assert.Contains(t, staged, `"A":{"description":"what it is","futureFlag":true,"isSealed":true,"value":"a"}`, "what is sealed stays so")
 	})
 }
 
@@ -218,6 +225,32 @@ func TestNoValueIsWrittenForWhatWasSealed(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A variable counts as sealed if either the configuration or the list of variables
+// says so, and what stands there for its value is none.
+//
+// Requirement: RW-G7, RW-ASK-SEALED
+func TestWhatIsShownForASealedValueIsNoValue(t *testing.T) {
+	varBubble(t, func(t *testing.T) {
+		h := newVars(t)
+		environment, service, env := h.another(t)
+		h.answer = func(body string) string {
+			if !strings.Contains(body, "query EnvironmentConfig") || !strings.Contains(body, h.environment) {
+				return ""
+			}
+			return `{"data":{"environment":{"id":"` + h.environment + `","name":"production","configEtag":"x","config":{"services":{"` + h.service + `":{"variables":{
+				"A":{"value":"a"},"B":{"value":"*****","isSealed":true},"S":{"value":"*****"},"N":{"value":null},"D":null}}}}}}}`
+		}
+		snap, report := take(t, h.env)
+		assert.Equal(t, 1, report.Variables)
+		assert.Equal(t, []railway.SealedValue{{Service: "api", Name: "B"}, {Service: "api", Name: "N"}, {Service: "api", Name: "S"}}, report.Sealed)
+		r := railway.SnapshotRestore{Snapshot: snap, Incomplete: true}
+		plan, err := env.PlanRestoreSnapshot(t.Context(), r)
+		require.NoError(t, err)
+		require.NoError(t, env.RestoreSnapshot(t.Context(), r, plan))
+		assert.Equal(t, map[string]string{"A": "a"}, h.Variables(environment, service))
+	})
 }
 
 // Nothing is restored over what other people staged, nor after what was approved

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/validator/rules"
 
 	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/railway"
@@ -111,7 +112,7 @@ func schemaServer(t testing.TB, sdl string) *coreTransport {
 		if err := json.Unmarshal([]byte(s.body(n)), &req); err != nil {
 			return nil, err
 		}
-		_, list := gqlparser.LoadQuery(schema, req.Query)
+		_, list := gqlparser.LoadQueryWithRules(schema, req.Query, rules.NewDefaultRules())
 		assert.Empty(t, list, "the query is valid")
 		return coreAnswer(http.StatusOK, shownSchema{schema, strings.Contains(req.Query, "inputFields(includeDeprecated: true)")}.answer(t)), nil
 	}

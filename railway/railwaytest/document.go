@@ -43,14 +43,13 @@ func newCatalogue() *catalogue {
 // such thing.
 func (s *Server) Drop(coordinates ...string) {
 	defer s.lock()()
-	s.dropped = append(s.dropped, coordinates...)
-	own := newCatalogue()
-	for _, c := range s.dropped {
+	own, all := newCatalogue(), slices.Concat(s.dropped, coordinates)
+	for _, c := range all {
 		if !drop(own.schema, c) {
 			panic(fmt.Sprintf("railwaytest: there is no %q in the schema", c))
 		}
 	}
-	s.catalogue = own
+	s.catalogue, s.dropped = own, all
 }
 
 func drop(schema *ast.Schema, coordinate string) bool {
