@@ -188,6 +188,9 @@ func TestAWorkflowIsFollowedToItsEnd(t *testing.T) {
 				}
 				assert.Equal(t, test.refused, runbook.SafeToRetry(err))
 				assert.LessOrEqual(t, time.Since(start), 6*time.Minute)
+				if name == "never found" {
+					assert.LessOrEqual(t, time.Since(start), 90*time.Second)
+				}
 			})
 		})
 	}

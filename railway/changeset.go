@@ -1,6 +1,7 @@
 package railway
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -146,8 +147,8 @@ func (s *Service) compareAndSet(ctx context.Context, o op, name string, still fu
 	for range changeTries {
 		base, row, err := s.base(ctx, o, name)
 		switch {
-		case err != nil && r.doubt != nil:
-			return r, o.unknown(r.doubt, "read the variable")
+		case err != nil && r.tried:
+			return r, o.unknown(cmp.Or(r.doubt, err), "read the variable")
 		case err != nil:
 			return r, err
 		}

@@ -56,10 +56,10 @@ func (c *Credentials) Get(ctx context.Context, name string) (runbook.Credential,
 	return runbook.Credential{Secret: runbook.NewSecret(*value), Version: row.version(), Written: row.written}, nil
 }
 
-// Put implements [runbook.CredentialStore], in eight calls and one for every second
-// that Railway takes. Railway rejects the change if anything at all was changed in
-// the environment meanwhile; it is then tried again while the credential itself
-// still has the version last.
+// Put implements [runbook.CredentialStore], in seven calls, and one for every second
+// that Railway takes at most. Railway rejects the change if anything at all was
+// changed in the environment meanwhile; it is then tried again while the credential
+// itself still has the version last.
 //
 // After a lost answer the variable is read, and decides. If it has another version
 // then, and not this value, the error is an incident.ErrOutcomeUnknown: it was
@@ -86,8 +86,12 @@ func (c *Credentials) Put(ctx context.Context, name string, secret runbook.Secre
 	case r.tried:
 		// Railway said that it did not make the change. It says so in no certain
 		// words, so that the value has the last one.
-		if row, ours, err := c.look(ctx, o, name, secret); err != nil || ours && !same {
-			return row.version(), err
+		row, ours, err := c.look(ctx, o, name, secret)
+		if err != nil {
+			return "", o.unknown(err, "get the credential, and decide again")
+		}
+		if ours && !same {
+			return row.version(), nil
 		}
 	}
 	return "", based(o, r.row, last)
@@ -143,7 +147,7 @@ func (c *Credentials) look(ctx context.Context, o op, name string, secret runboo
 	return row, exists && value != nil && *value == secret.Reveal(), err
 }
 
-// Delete implements [runbook.CredentialStore], at the same costs as Put.
+// Delete implements [runbook.CredentialStore], by a change as that of Put.
 func (c *Credentials) Delete(ctx context.Context, name string) error {
 	o := c.s.c.hiding("delete credential %q of service %s", printable(name, 100), c.s)
 	if err := checkCredential(o, name); err != nil {

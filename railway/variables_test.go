@@ -120,6 +120,7 @@ func TestABatchIsOneWriteAndOneDeployment(t *testing.T) {
 		require.NoError(t, err)
 		assert.True(t, proof.Proven())
 		assert.NotEqual(t, first, proof.Deployment)
+		assert.Subset(t, h.Variables(h.environment, h.service), map[string]string{"B": "b", "S": "s"}, "what is not named stays")
 	})
 }
 
