@@ -257,6 +257,32 @@ func TestAnUnknownErrorOfAChangeSetIsDecidedByReading(t *testing.T) {
 	}
 }
 
+// If nothing can be read after such an error, or after a lost answer, it is not known
+// what happened.
+//
+// Requirement: RW-G4
+func TestAPutThatCannotBeReadBackIsUnknown(t *testing.T) {
+	for name, answer := range map[string]string{"an unknown error": `{"errors":[{"message":"odd"}],"data":null}`, "no data": `{"data":null}`} {
+		t.Run(name, func(t *testing.T) {
+			varBubble(t, func(t *testing.T) {
+				h := newVars(t)
+				h.answer = func(body string) string {
+					if !strings.Contains(body, "mutation ApplyChangeSet") {
+						return ""
+					}
+					h.Break(true)
+					return answer
+				}
+				_, err := railway.NewCredentials(h.svc).Put(t.Context(), "KEY", runbook.NewSecret(varCanary), "")
+				require.Error(t, err)
+				assert.False(t, runbook.SafeToRetry(err))
+				assert.NotErrorIs(t, err, runbook.ErrConflict)
+				silent(t, varCanary, err)
+			})
+		})
+	}
+}
+
 // The change is in the words that Railway knows, with the name that the service has
 // now, and says what it is based on.
 func TestTheChangeSetOfACredential(t *testing.T) {

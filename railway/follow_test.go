@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/coder/websocket"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -309,6 +310,83 @@ func TestFollowSameLines(t *testing.T) {
 		time.AfterFunc(time.Minute, func() { have = 5 })
 		got := logFollow(t, st, incident.LogQuery{Tail: 1}, 4, nil)
 		assert.Equal(t, []string{"same", "same", "same", "same"}, got, "the last of two, and three more")
+	})
+}
+
+// logScript is a log that a test writes: what can be read of it, and what connections
+// tell of it.
+func logScript(t testing.TB, st *logStage, have func() []string, each func(ctx context.Context, n int, tell func(lines ...string))) {
+	t.Helper()
+	join := func(lines []string) string {
+		var all []string
+		for _, l := range lines {
+			all = append(all, `{"timestamp":"2026-11-02T03:04:05.000000000Z","message":"`+l+`","severity":null,"attributes":[],"tags":null}`)
+		}
+		return "[" + strings.Join(all, ",") + "]"
+	}
+	st.socket = &subPeer{each: func(ctx context.Context, n int, c *websocket.Conn) {
+		subGreet(ctx, c)
+		time.Sleep(time.Second) // until it has caught up
+		each(ctx, n, func(lines ...string) {
+			subSend(ctx, c, `{"id":"1","type":"next","payload":{"data":{"deploymentLogs":`+join(lines)+`}}}`)
+		})
+	}}
+	st.intercept(t, "DeploymentLogs", nil, func(*http.Request) string { return `{"data":{"deploymentLogs":` + join(have()) + `}}` })
+}
+
+// Requirement: RW-SUB-CURSOR
+//
+// What was printed while there was no connection is read, though the next one tells
+// nothing of it and stays quiet.
+func TestFollowCatchesUp(t *testing.T) {
+	inLogStage(t, func(t *testing.T, st *logStage) {
+		have := []string{"one"}
+		logScript(t, st, func() []string { return have }, func(ctx context.Context, n int, _ func(...string)) {
+			if n == 1 {
+				have = append(have, "two", "three")
+				return
+			}
+			<-ctx.Done()
+		})
+		assert.Equal(t, []string{"one", "two", "three"}, logFollow(t, st, incident.LogQuery{Tail: 1}, 3, nil))
+	})
+}
+
+// Requirement: RW-SUB-CURSOR
+//
+// A connection that begins later than it was asked for, and without what came before,
+// leaves no gap.
+func TestFollowLeavesNoGap(t *testing.T) {
+	inLogStage(t, func(t *testing.T, st *logStage) {
+		have := []string{"one"}
+		logScript(t, st, func() []string { return have }, func(ctx context.Context, _ int, tell func(...string)) {
+			have = append(have, "two", "three")
+			tell("three")
+			have = append(have, "four")
+			tell("four")
+			<-ctx.Done()
+		})
+		assert.Equal(t, []string{"one", "two", "three", "four"}, logFollow(t, st, incident.LogQuery{Tail: 1}, 4, nil))
+	})
+}
+
+// Requirement: RW-SUB-CURSOR
+//
+// Of lines that are the same, of the same moment, a connection may begin with some
+// only. One more of them, which it tells later, is new.
+func TestFollowCutHistory(t *testing.T) {
+	inLogStage(t, func(t *testing.T, st *logStage) {
+		have := []string{"same", "same", "same"}
+		logScript(t, st, func() []string { return have }, func(ctx context.Context, _ int, tell func(...string)) {
+			tell("same")
+			have = append(have, "same")
+			tell("same")
+			time.Sleep(time.Second)
+			have = append(have, "last")
+			tell("last")
+			<-ctx.Done()
+		})
+		assert.Equal(t, []string{"same", "same", "last"}, logFollow(t, st, incident.LogQuery{Tail: 1}, 3, nil))
 	})
 }
 

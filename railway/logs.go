@@ -13,6 +13,11 @@ import (
 	"go.acu.edu.au/runbook/railway/internal/gql"
 )
 
+var (
+	_ incident.Logs        = (*Service)(nil)
+	_ incident.LogFollower = (*Service)(nil)
+)
+
 // Logs implements [incident.Logs]: what the processes printed, what the build of a
 // deployment printed, and the requests that Railway passed on. The deployment may be
 // one that failed; its build log is there, too.

@@ -26,6 +26,8 @@ type logStage struct {
 	current, older                string // deployments
 	client                        *railway.Client
 	svc                           *railway.Service
+	// socket is where the WebSockets of an intercepted client end. Nil is the server.
+	socket http.RoundTripper
 }
 
 // inLogStage runs a test with a fresh one, by package time of its own.
@@ -80,7 +82,10 @@ func (st *logStage) intercept(t testing.TB, operation string, change func(*railw
 			change(cfg)
 		}
 		cfg.HTTP = &http.Client{Transport: logTransport(func(r *http.Request) (*http.Response, error) {
-			if r.Body == nil {
+			switch {
+			case r.Body == nil && st.socket != nil:
+				return st.socket.RoundTrip(r)
+			case r.Body == nil:
 				return next.RoundTrip(r)
 			}
 			body, err := io.ReadAll(r.Body)

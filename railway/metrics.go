@@ -11,6 +11,8 @@ import (
 	"go.acu.edu.au/runbook/railway/internal/gql"
 )
 
+var _ incident.Metrics = (*Service)(nil)
+
 // A measure is how Railway measures a metric: in what, and how much of our unit its
 // unit is.
 type measure struct {
