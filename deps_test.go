@@ -18,6 +18,11 @@ const module = "go.acu.edu.au/runbook"
 // forLTI is what package lti compiles, and so does what imports it.
 var forLTI = []string{"", "github.com/go-json-experiment/json", "github.com/golang-jwt/jwt/v5", "github.com/hashicorp/", "github.com/lestrrat-go/", "github.com/valyala/fastjson", "golang.org/x/oauth2"}
 
+// forNotifier is what a notifier that speaks HTTP compiles, with more.
+func forNotifier(more ...string) []string {
+	return append([]string{"", "health", "alert", "alert/internal/send", "internal/httpx", "github.com/hashicorp/"}, more...)
+}
+
 // mayCompile says which modules beyond the standard library, and which other
 // packages of ours, importing a package may compile. A package that is not
 // listed may compile none, so a new dependency has to be written down here, and
@@ -65,11 +70,26 @@ var mayCompile = map[string][]string{
 	"railway/railwaytest":         {"railway/internal/gql", "railway/internal/scalar", "internal/memhttp", "github.com/Khan/genqlient", "github.com/google/uuid", "github.com/vektah/gqlparser", "github.com/agnivade/levenshtein", "github.com/coder/websocket"},
 	"alert":                       {"", "health"},
 	"alert/alerttest":             {"", "health", "alert", "internal/memhttp"},
+	"alert/alertmanager":          forNotifier("alert/internal/inbound"),
+	"alert/calendar":              {"github.com/rickar/cal"},
+	"alert/email":                 {"", "health", "alert", "github.com/wneessen/go-mail", "golang.org/x/crypto", "golang.org/x/text", "golang.org/x/sys"},
+	"alert/httpsms":               forNotifier("alert/internal/sms"),
+	"alert/internal/inbound":      {},
 	"alert/internal/send":         {"", "health", "alert", "internal/httpx", "github.com/hashicorp/"},
+	"alert/internal/sms":          forNotifier(),
+	"alert/jira":                  forNotifier(),
+	"alert/pagerduty":             forNotifier("alert/internal/inbound"),
+	"alert/schedule":              {"", "health", "internal/sqlmigrate", "github.com/go-co-op/gocron", "github.com/google/uuid", "github.com/jonboulle/clockwork", "github.com/robfig/cron"},
+	"alert/servicenow":            forNotifier(),
+	"alert/shoutrrr":              {"", "health", "alert", "github.com/nicholas-fedor/shoutrrr", "github.com/", "golang.org/x/", "gopkg.in/"},
+	"alert/slack":                 forNotifier("alert/internal/inbound"),
+	"alert/statuspageio":          forNotifier("golang.org/x/time"),
+	"alert/twilio":                forNotifier("alert/internal/sms"),
+	"alert/webhook":               forNotifier("alert/internal/inbound"),
 	"alert/sqloutbox":             {"", "health", "alert", "internal/sqlmigrate"},
 	"examples/internal/config":    {"", "github.com/goccy/go-yaml"},
 	"examples/internal/estate":    {"canvas/canvastest"},
-	"examples/morning":            {"", "health", "health/httpprobe", "incident", "canvas", "canvas/canvasprobe", "canvas/canvastest", "internal/httpx", "internal/clientcreds", "internal/flight", "internal/netcheck", "internal/netcheck/httpcheck", "examples/internal/config", "examples/internal/estate", "github.com/goccy/go-yaml", "github.com/hashicorp/", "golang.org/x/oauth2", "golang.org/x/time", "golang.org/x/term", "golang.org/x/sys"},
+	"examples/morning":            {"", "alert", "alert/alerttest", "alert/internal/inbound", "alert/internal/send", "alert/internal/sms", "alert/slack", "alert/twilio", "internal/memhttp", "health", "health/httpprobe", "incident", "canvas", "canvas/canvasprobe", "canvas/canvastest", "internal/httpx", "internal/clientcreds", "internal/flight", "internal/netcheck", "internal/netcheck/httpcheck", "examples/internal/config", "examples/internal/estate", "github.com/goccy/go-yaml", "github.com/hashicorp/", "golang.org/x/oauth2", "golang.org/x/time", "golang.org/x/term", "golang.org/x/sys"},
 	"examples/sidecar":            {"", "health", "health/httpprobe", "health/promhealth", "health/redisprobe", "health/sqlprobe", "health/wsprobe", "internal/netcheck", "internal/netcheck/httpcheck", "github.com/", "golang.org/x/", "google.golang.org/protobuf", "go.yaml.in/yaml", "go.uber.org/atomic"},
 }
 

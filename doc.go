@@ -15,6 +15,8 @@
 //
 //   - health checks things on a schedule and serves what it found. Probers for
 //     HTTP, DNS, TLS, WebSocket, databases and Redis are below it.
+//   - alert decides when something is wrong, and tells the right people, once, until
+//     it is over.
 //   - canvas is a client of Canvas LMS that stays within the rate limit.
 //   - lti is the tool side of LTI 1.3: how Canvas opens an application.
 //   - railway operates applications on Railway: what runs, roll back, restart,

@@ -5,7 +5,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
 
 	"go.acu.edu.au/runbook/incident"
 	"go.acu.edu.au/runbook/railway/internal/gql"
@@ -120,26 +119,9 @@ func canBackUp(o op, f *gql.VolumeInstanceFields) error {
 	return nil
 }
 
-// seenLimit is for how long the state is read until it shows a change.
-const seenLimit = time.Minute
-
-// settle reads the state until it shows a change: at once, and then for as long as
-// it usually takes, or for some seconds if ctx has ended.
-func settle(ctx context.Context, look func(ctx context.Context) (done bool, err error)) error {
-	within, cancel := context.WithTimeout(ctx, seenLimit)
-	if ctx.Err() != nil {
-		within, cancel = outlive(ctx)
-	}
-	defer cancel()
-	if done, err := look(within); done || err != nil {
-		return err
-	}
-	return poll(within, 250*time.Millisecond, 3*time.Second, func() (bool, error) { return look(within) })
-}
-
 // awaitBackup waits until a backup is listed.
 func awaitBackup(ctx context.Context, o op, instance string, is func(incident.Backup) bool) (b incident.Backup, seen bool) {
-	err := settle(ctx, func(ctx context.Context) (bool, error) {
+	seen = watch(ctx, seenLimit, func(ctx context.Context) (bool, error) {
 		list, err := listBackups(ctx, o, instance)
 		i := slices.IndexFunc(list, is)
 		if i >= 0 {
@@ -147,7 +129,7 @@ func awaitBackup(ctx context.Context, o op, instance string, is func(incident.Ba
 		}
 		return i >= 0, err
 	})
-	return b, err == nil
+	return b, seen
 }
 
 // backup returns one backup, and the volume that it is of.
@@ -207,11 +189,9 @@ func (v *Volume) LockBackup(ctx context.Context, id string) (incident.Backup, er
 		return b, err
 	}
 	got, err := gql.BackupLock(ctx, o, f.Id, id)
-	switch {
-	case err != nil && !maybeRun(err):
+	err = o.answered(got.VolumeInstanceBackupLock, err)
+	if err != nil && !maybeRun(err) {
 		return incident.Backup{}, err
-	case err == nil && !got.VolumeInstanceBackupLock:
-		return incident.Backup{}, o.refuse(nil, "Railway did not lock it")
 	}
 	err = o.confirm(ctx, err, "look at the list in a few minutes", func(ctx context.Context) (bool, error) {
 		list, err := listBackups(ctx, o, f.Id)

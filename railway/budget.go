@@ -127,8 +127,25 @@ func (b *Budget) take(h http.Header) {
 		b.stats.Remaining = remaining
 	}
 	if reset, ok := parseReset(h.Get("X-RateLimit-Reset"), time.Now()); ok {
-		b.stats.Reset = reset
+		b.stats.Reset = earlier(reset, time.Now().Add(time.Hour)) // whatever the clocks show
 	}
+}
+
+// longest is for how long calls are held back at most, whatever an answer says: the
+// edge rejects them for up to a day.
+const longest = 24 * time.Hour
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// retryAfterOf reads how long to wait.
+func retryAfterOf(h http.Header) (time.Duration, bool) {
+	wait, ok := httpx.RetryAfter(h)
+	return min(wait, longest), ok
 }
 
 // block holds calls back for a while.
@@ -147,7 +164,7 @@ func (b *Budget) unrun(resp *http.Response, body []byte) (time.Duration, bool) {
 		return 0, false
 	}
 	b.take(resp.Header) // the admission sees the answer after this
-	wait, ok := httpx.RetryAfter(resp.Header)
+	wait, ok := retryAfterOf(resp.Header)
 	switch {
 	case isEdgeLimit(resp.Header, body):
 		wait = max(wait, edgeBlock)

@@ -93,7 +93,7 @@ func (o op) send(ctx context.Context, req *graphql.Request, resp *graphql.Respon
 			return attempts + max(1, attemptsOf(err)), o.failed(err)
 		}
 		attempts += r.Attempts
-		e := o.read(r, resp, token, mutation)
+		e := o.read(r, req.OpName, resp, token, mutation)
 		if e == nil {
 			return attempts, nil
 		}
@@ -138,15 +138,15 @@ type graphQLError struct {
 	Extensions json.RawMessage `json:"extensions"`
 }
 
-func (o op) read(r *httpx.Response, resp *graphql.Response, token runbook.Secret, mutation bool) *Error {
+func (o op) read(r *httpx.Response, operation string, resp *graphql.Response, token runbook.Secret, mutation bool) *Error {
 	a := answer{Data: resp.Data}
 	err := json.Unmarshal(r.Body, &a)
 	hasData := err == nil && a.Data != nil && !isAbsent(a.Data, r.Body)
 	if hasData && r.Status == http.StatusOK && len(a.Errors) == 0 {
-		return nil
+		return o.complete(operation, a.Data, r.Status)
 	}
 	e := &Error{Op: o.name, Status: r.Status, unrun: r.Unrun, Partial: hasData && len(a.Errors) > 0}
-	e.RetryAfter, _ = httpx.RetryAfter(r.Header)
+	e.RetryAfter, _ = retryAfterOf(r.Header)
 	switch {
 	case r.Status == http.StatusTooManyRequests:
 		e.kind = ErrRateLimited
@@ -158,6 +158,8 @@ func (o op) read(r *httpx.Response, resp *graphql.Response, token runbook.Secret
 		}
 	case len(a.Errors) > 0:
 		o.take(e, a.Errors, token, mutation)
+	case r.Status == http.StatusUnauthorized || r.Status == http.StatusForbidden:
+		e.kind = ErrNotAuthorized // by what is before Railway, or so it seems
 	case r.Status/100 != 2: // and no more to say
 	case err != nil:
 		e.Code = "unreadable"
@@ -166,6 +168,15 @@ func (o op) read(r *httpx.Response, resp *graphql.Response, token runbook.Secret
 		e.Code = "no data"
 	}
 	return e
+}
+
+// complete is an error if an answer has not what it must have. It is one that cannot
+// be used, and of a mutation says nothing: it was run.
+func (o op) complete(operation string, data any, status int) *Error {
+	if path := missing(operation, data); path != "" {
+		return &Error{Op: o.name, Status: status, Code: "no data", Message: "the answer has no " + path + ", which cannot be null"}
+	}
+	return nil
 }
 
 // isAbsent reports whether an answer has no data at all. Where something was decoded
@@ -202,6 +213,32 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// maxFailures is how many looks in a row may fail before a wait does.
+const maxFailures = 5
+
+// A patience bears failures that may pass, for what is waited for.
+type patience struct{ failures int }
+
+// bear returns the error of a look, if there is no use in looking again. It waits
+// until a limit of requests is over.
+func (p *patience) bear(ctx context.Context, err error) error {
+	if errors.Is(err, ErrRateLimited) {
+		return pause(ctx, retryAfter(err))
+	}
+	e, ok := errors.AsType[*Error](err)
+	if p.failures++; ok && e.refused || p.failures == maxFailures {
+		return err
+	}
+	return nil
+}
+
+func retryAfter(err error) time.Duration {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.RetryAfter
+	}
+	return 0
 }
 
 // poll calls look after waits that grow by half from first to most, until it is

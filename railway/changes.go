@@ -23,19 +23,27 @@ type StagedChanges struct {
 	// Paths are what is changed, in order, each as a path into the configuration of
 	// the environment: "services.<id>.variables.LOG_LEVEL". It has no values.
 	Paths []string
-	// patch is the change itself, as a func so that no formatter shows the values of
+	// fields are what Railway said, as a func so that no formatter shows the values of
 	// variables in it.
-	patch func() json.RawMessage
+	fields func() *gql.PatchFields
 }
 
 // IsEmpty reports that nothing is staged.
 func (s StagedChanges) IsEmpty() bool { return len(s.Paths) == 0 }
 
 func (s StagedChanges) raw() json.RawMessage {
-	if s.patch == nil {
+	if s.fields == nil {
 		return nil
 	}
-	return s.patch()
+	return s.fields().Patch
+}
+
+// rejected is why an earlier commit was rejected; it may have values.
+func (s StagedChanges) rejected() string {
+	if s.fields == nil {
+		return ""
+	}
+	return gql.Text(s.fields().LastAppliedError)
 }
 
 // Same reports whether two sets change the same.
@@ -57,8 +65,9 @@ func (e *Environment) staged(ctx context.Context, o op) (StagedChanges, error) {
 }
 
 func stagedOf(p *gql.PatchFields) StagedChanges {
-	s := StagedChanges{ID: p.Id, patch: func() json.RawMessage { return p.Patch }}
-	if p.Status == gql.EnvironmentPatchStatusStaged {
+	s := StagedChanges{ID: p.Id, fields: func() *gql.PatchFields { return p }}
+	// One of a status that is not known may still be committed.
+	if p.Status != gql.EnvironmentPatchStatusApplying && p.Status != gql.EnvironmentPatchStatusCommitted {
 		s.Paths = patchPaths(p.Patch)
 	}
 	return s
@@ -66,7 +75,7 @@ func stagedOf(p *gql.PatchFields) StagedChanges {
 
 // patchPaths returns the paths of the leaves of a patch, in order.
 func patchPaths(patch json.RawMessage) (paths []string) {
-	var tree any
+	var tree map[string]any // null is nothing
 	if json.Unmarshal(patch, &tree) != nil {
 		return []string{"(not understood)"}
 	}
@@ -121,7 +130,7 @@ func (e *Environment) CommitStaged(ctx context.Context, approved StagedChanges, 
 	if !now.Same(approved) {
 		return o.refuse(incident.ErrStale, "something else is staged by now: %s", list(now.Paths))
 	}
-	return e.commitStaged(ctx, o, message, skipDeploys)
+	return e.commitStaged(ctx, o, now, message, skipDeploys)
 }
 
 // DiscardStaged removes what is staged, if it still is what was approved. The error
@@ -138,35 +147,28 @@ func (e *Environment) DiscardStaged(ctx context.Context, approved StagedChanges)
 		return o.refuse(incident.ErrStale, "something else is staged by now: %s", list(now.Paths))
 	}
 	_, err = gql.StagedReplace(ctx, o, e.id, json.RawMessage(`{}`))
-	if !maybeRun(err) {
+	if err != nil && !maybeRun(err) {
 		return err
 	}
-	after, cancel := outlive(ctx)
-	defer cancel()
-	if now, readErr := e.staged(after, o); readErr == nil && now.IsEmpty() {
-		return nil
-	}
-	return o.unknown(err, "look at the staged changes")
+	return o.confirm(ctx, err, "look at the staged changes", func(ctx context.Context) (bool, error) {
+		now, err := e.staged(ctx, o)
+		return now.IsEmpty(), err
+	})
 }
 
 // stageAlone stages a patch while nothing else is staged, and makes sure that it is
 // alone. Paths that are staged by others are an incident.ErrBusy: a commit would
 // commit them too.
-func (e *Environment) stageAlone(ctx context.Context, o op, patch any) error {
-	before, err := e.staged(ctx, o)
-	if err != nil {
-		return err
-	}
-	if !before.IsEmpty() {
-		return o.refuse(incident.ErrBusy, "changes of somebody else are staged and would be committed too: %s; commit or discard them first", list(before.Paths))
+func (e *Environment) stageAlone(ctx context.Context, o op, patch any) (now StagedChanges, err error) {
+	if err := e.nothingStaged(ctx, o); err != nil {
+		return now, err
 	}
 	body, err := json.Marshal(patch)
 	if err != nil {
-		return o.refuse(nil, "the change cannot be encoded")
+		return now, o.refuse(nil, "the change cannot be encoded")
 	}
 	ours := patchPaths(body)
 	got, err := gql.StageChanges(ctx, o, e.id, body)
-	var now StagedChanges
 	switch {
 	case maybeRun(err):
 		watch(ctx, outliving, func(ctx context.Context) (_ bool, err error) {
@@ -174,18 +176,35 @@ func (e *Environment) stageAlone(ctx context.Context, o op, patch any) error {
 			return !now.IsEmpty(), err
 		})
 		if !slices.Equal(now.Paths, ours) {
-			return o.unknown(err, "nothing was committed; look whether the change is staged, and discard it")
+			return now, o.unknown(err, "nothing was committed; look whether the change is staged, and discard it")
 		}
 	case err != nil:
-		return err
+		return now, err
 	default:
 		now = stagedOf(got.EnvironmentStageChanges)
 	}
 	if !slices.Equal(now.Paths, ours) {
-		return o.refuse(incident.ErrBusy, "somebody else staged changes at the same time: %s; nothing was committed, and ours (%s) are still staged: commit or discard them",
+		return now, o.refuse(incident.ErrBusy, "somebody else staged changes at the same time: %s; nothing was committed, and ours (%s) are still staged: commit or discard them",
 			list(now.Paths), list(ours))
 	}
-	return nil
+	return now, nil
+}
+
+// nothingStaged is an incident.ErrBusy if somebody has staged changes, which a commit
+// would sweep along.
+func (e *Environment) nothingStaged(ctx context.Context, o op) error {
+	staged, err := e.staged(ctx, o)
+	if err != nil {
+		return err
+	}
+	return staged.busy(o)
+}
+
+func (s StagedChanges) busy(o op) error {
+	if s.IsEmpty() {
+		return nil
+	}
+	return o.refuse(incident.ErrBusy, "changes of somebody else are staged and would be committed too: %s; commit or discard them first", list(s.Paths))
 }
 
 // changeAlone stages a patch while nothing else is staged and commits it, all or
@@ -195,10 +214,11 @@ func (e *Environment) stageAlone(ctx context.Context, o op, patch any) error {
 // Railway has no way to commit one's own changes only without deploying: what
 // somebody stages in the moment between the two calls is committed along.
 func (e *Environment) changeAlone(ctx context.Context, o op, patch any, message string) error {
-	if err := e.stageAlone(ctx, o, patch); err != nil {
+	staged, err := e.stageAlone(ctx, o, patch)
+	if err != nil {
 		return err
 	}
-	err := e.commitStaged(ctx, o, message, true)
+	err = e.commitStaged(ctx, o, staged, message, true)
 	if err == nil || maybeRun(err) {
 		return err
 	}
@@ -208,7 +228,7 @@ func (e *Environment) changeAlone(ctx context.Context, o op, patch any, message 
 // takeBack removes a patch of ours that is still staged, and nothing else is. It
 // returns the error for which it is taken back.
 func (e *Environment) takeBack(ctx context.Context, o op, patch any, why error) error {
-	after, cancel := outlive(ctx)
+	after, cancel := watching(ctx, outliving)
 	defer cancel()
 	body, err := json.Marshal(patch)
 	if err != nil {
@@ -227,10 +247,10 @@ func (e *Environment) takeBack(ctx context.Context, o op, patch any, why error) 
 
 // commitStaged commits what is staged and follows the commit to its end. After a
 // lost answer it looks whether it is still staged.
-func (e *Environment) commitStaged(ctx context.Context, o op, message string, skipDeploys bool) error {
+func (e *Environment) commitStaged(ctx context.Context, o op, staged StagedChanges, message string, skipDeploys bool) error {
 	got, err := gql.CommitStaged(ctx, o, e.id, &message, skipDeploys)
 	if maybeRun(err) {
-		return e.seenCommitted(ctx, o, err)
+		return e.seenCommitted(ctx, o, staged, err)
 	}
 	if err != nil {
 		return err
@@ -238,18 +258,30 @@ func (e *Environment) commitStaged(ctx context.Context, o op, message string, sk
 	return rejected(e.c.follow(ctx, o, got.EnvironmentPatchCommitStaged, commitLimit))
 }
 
-// seenCommitted waits until nothing is staged any more, after a commit whose answer
-// was lost.
-func (e *Environment) seenCommitted(ctx context.Context, o op, cause error) error {
-	var rejected bool
-	seen := watch(ctx, outliving, func(ctx context.Context) (bool, error) {
-		got, err := gql.StagedChanges(ctx, o, e.id)
+// seenCommitted waits until what was staged is in the history of the environment,
+// after a commit whose answer was lost: that it is no longer staged does not say
+// that it was committed, since somebody may have discarded it. That one was rejected
+// stays with what is staged: it says something of this one only if it is said anew.
+func (e *Environment) seenCommitted(ctx context.Context, o op, staged StagedChanges, cause error) error {
+	rejected := false
+	seen := watch(ctx, showLimit, func(ctx context.Context) (bool, error) {
+		now, err := e.staged(ctx, o)
 		if err != nil {
 			return false, err
 		}
-		p := got.EnvironmentStagedChanges
-		rejected = gql.Text(p.LastAppliedError) != ""
-		return rejected || p.Status != gql.EnvironmentPatchStatusApplying && stagedOf(p).IsEmpty(), nil
+		if rejected = now.rejected() != "" && now.rejected() != staged.rejected(); rejected {
+			return true, nil
+		}
+		got, err := gql.Patches(ctx, o, e.id, newest, nil)
+		if err != nil {
+			return false, err
+		}
+		for _, edge := range got.EnvironmentPatches.Edges {
+			if edge.Node.Id == staged.ID && edge.Node.Status == gql.EnvironmentPatchStatusCommitted {
+				return true, nil
+			}
+		}
+		return false, nil
 	})
 	switch {
 	case rejected:
@@ -262,7 +294,8 @@ func (e *Environment) seenCommitted(ctx context.Context, o op, cause error) erro
 
 // commitPatch commits a patch by itself, past what is staged, and follows the commit
 // to its end. It may deploy. The caller looks whether it was made if the error
-// leaves that open.
+// leaves that open. One that Railway rejects stays among the staged changes, where
+// somebody would commit it unnoticed: it is taken back.
 func (e *Environment) commitPatch(ctx context.Context, o op, patch any, message string) error {
 	body, err := json.Marshal(patch)
 	if err != nil {
@@ -272,7 +305,12 @@ func (e *Environment) commitPatch(ctx context.Context, o op, patch any, message 
 	if err != nil {
 		return err
 	}
-	return rejected(e.c.follow(ctx, o, got.EnvironmentPatchCommit, commitLimit))
+	err = rejected(e.c.follow(ctx, o, got.EnvironmentPatchCommit, commitLimit))
+	if failed, ok := errors.AsType[*Error](err); ok && failed.Code == "workflow" {
+		o.hides = true // what others staged has values
+		return e.takeBack(ctx, o, patch, err)
+	}
+	return err
 }
 
 // rejected marks the error of a commit that failed: it is rejected as a whole.
@@ -303,14 +341,16 @@ func (c *Client) follow(ctx context.Context, o op, id string, limit time.Duratio
 	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	began := time.Now()
+	var p patience
 	err := poll(within, 250*time.Millisecond, 3*time.Second, func() (bool, error) {
 		got, err := gql.Workflow(within, o, id)
-		switch {
-		case errors.Is(err, incident.ErrNotFound):
+		if errors.Is(err, incident.ErrNotFound) {
 			return false, nil
-		case err != nil:
-			return false, err
 		}
+		if err != nil {
+			return false, p.bear(within, err)
+		}
+		p = patience{}
 		switch strings.ToLower(string(got.WorkflowStatus.Status)) {
 		case "complete":
 			return true, nil
@@ -338,16 +378,6 @@ func (c *Client) follow(ctx context.Context, o op, id string, limit time.Duratio
 
 // notFoundLimit is for how long a job may not be found after its start.
 const notFoundLimit = time.Minute
-
-// outliving is for how long the state is read after a change whose answer was lost,
-// though the context of the caller may have ended.
-const outliving = 10 * time.Second
-
-// outlive returns the context in which the state is read after a change. It goes on
-// for a few seconds when ctx has ended, because the caller needs to know.
-func outlive(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), outliving)
-}
 
 // list shows some names.
 func list(names []string) string {

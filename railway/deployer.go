@@ -79,9 +79,7 @@ func (s *Service) Rollback(ctx context.Context, to incident.Deployment) (inciden
 		return incident.Deployment{}, err
 	}
 	got, err := gql.DeploymentRollback(ctx, o, target.Id)
-	if err == nil && !got.DeploymentRollback {
-		err = o.declined()
-	}
+	err = o.answered(got.DeploymentRollback, err)
 	return s.made(ctx, o, before, "", err, sameVersion(target))
 }
 
@@ -113,9 +111,7 @@ func (s *Service) Restart(ctx context.Context) (incident.Deployment, error) {
 		return incident.Deployment{}, o.refuse(incident.ErrUnsupported, "it is stopped, and has to be started")
 	}
 	got, cause := gql.DeploymentRestart(ctx, o, was.Id)
-	if cause == nil && !got.DeploymentRestart {
-		cause = o.declined()
-	}
+	cause = o.answered(got.DeploymentRestart, cause)
 	if cause != nil && !maybeRun(cause) {
 		return incident.Deployment{}, cause
 	}
@@ -178,10 +174,7 @@ func (s *Service) CancelDeployment(ctx context.Context, id string) (incident.Dep
 	o := s.c.op("cancel deployment %s of %s", printable(id, 60), s)
 	return s.move(ctx, o, id, func(s incident.DeploymentStatus) bool { return !s.Settled() && s != incident.DeploymentRemoving }, func() error {
 		got, err := gql.DeploymentCancel(ctx, o, id)
-		if err == nil && !got.DeploymentCancel {
-			err = o.declined()
-		}
-		return err
+		return o.answered(got.DeploymentCancel, err)
 	})
 }
 
@@ -190,10 +183,7 @@ func (s *Service) ApproveDeployment(ctx context.Context, id string) (incident.De
 	o := s.c.op("approve deployment %s of %s", printable(id, 60), s)
 	return s.move(ctx, o, id, func(s incident.DeploymentStatus) bool { return s == incident.DeploymentNeedsApproval }, func() error {
 		got, err := gql.DeploymentApprove(ctx, o, id)
-		if err == nil && !got.DeploymentApprove {
-			err = o.declined()
-		}
-		return err
+		return o.answered(got.DeploymentApprove, err)
 	})
 }
 

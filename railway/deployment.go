@@ -118,7 +118,7 @@ func (s *Service) look(ctx context.Context, o op, id string) (*gql.DeploymentFie
 		return nil, history{}, err
 	}
 	d := got.Deployment
-	if !strings.EqualFold(d.EnvironmentId, s.environment) || !strings.EqualFold(gql.Text(d.ServiceId), s.id) {
+	if !s.has(d) {
 		return nil, history{}, o.refuse(incident.ErrNotFound, "the deployment is one of another service or environment")
 	}
 	var list []*gql.DeploymentFields
@@ -126,6 +126,11 @@ func (s *Service) look(ctx context.Context, o op, id string) (*gql.DeploymentFie
 		list = append(list, e.Node)
 	}
 	return d, historyOf(got.ServiceInstance, list), nil
+}
+
+// has reports whether a deployment is one of the service in its environment.
+func (s *Service) has(d *gql.DeploymentFields) bool {
+	return d.EnvironmentId == s.environment && gql.Text(d.ServiceId) == s.id
 }
 
 // newest is how many deployments are read to see what is new, and what is current.

@@ -280,7 +280,7 @@ func (s *Service) IssueCertificate(ctx context.Context, id string) (Domain, erro
 	got, cause := gql.CustomDomainIssueCertificate(ctx, o, id)
 	switch {
 	case cause == nil && !got.CustomDomainIssueCertificate:
-		return d, o.declined()
+		return d, o.answered(false, nil)
 	case cause != nil && !maybeRun(cause):
 		return Domain{}, cause
 	}

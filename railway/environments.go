@@ -63,6 +63,7 @@ func (e *Environment) awaitServices(ctx context.Context, o op, services []string
 	within, cancel := context.WithTimeout(ctx, copyLimit)
 	defer cancel()
 	missing := services
+	var p patience
 	err := poll(within, 500*time.Millisecond, 10*time.Second, func() (bool, error) {
 		missing = slices.Clone(services)
 		for s, err := range e.instances(within, o) {
@@ -70,10 +71,11 @@ func (e *Environment) awaitServices(ctx context.Context, o op, services []string
 				return false, nil // not yet
 			}
 			if err != nil {
-				return false, err
+				return false, p.bear(within, err)
 			}
 			missing = slices.DeleteFunc(missing, func(id string) bool { return id == s.ID })
 		}
+		p = patience{}
 		return len(missing) == 0, nil
 	})
 	if err != nil {
@@ -116,7 +118,7 @@ func (o op) hiddenName(cause error) *Error {
 
 // notHidden refuses a name that an environment has which the token cannot use.
 func (c *Client) notHidden(ctx context.Context, o op, project, name string) error {
-	hidden := pages(func(after *string) (list []Named, _ *string, _ error) {
+	hidden := pages(o, func(after *string) (list []Named, _ *string, _ error) {
 		got, err := gql.ProjectEnvironments(ctx, o, project, pageSize, after)
 		if err != nil {
 			return nil, nil, err
@@ -203,11 +205,9 @@ func (e *Environment) Delete(ctx context.Context) error {
 		return o.refuse(incident.ErrNotFound, "the project has no such environment")
 	}
 	got, err := gql.EnvironmentDelete(ctx, o, e.id)
-	switch {
-	case err != nil && !maybeRun(err):
+	err = o.answered(got.EnvironmentDelete, err)
+	if err != nil && !maybeRun(err) {
 		return err
-	case err == nil && !got.EnvironmentDelete:
-		return o.refuse(nil, "Railway did not delete it")
 	}
 	return o.confirm(ctx, err, "look at the environments of the project", func(ctx context.Context) (bool, error) {
 		there, err := e.listed(ctx, o, ours)

@@ -269,3 +269,11 @@ func (q *quoted) Is(target error) bool {
 func (o op) refuse(kind error, format string, args ...any) *Error {
 	return &Error{Op: o.name, kind: kind, refused: true, Message: fmt.Sprintf(format, args...)}
 }
+
+// needsMember refuses what a project token cannot do, before it is tried.
+func (o op) needsMember() error {
+	if o.c.kind != ProjectToken {
+		return nil
+	}
+	return o.refuse(incident.ErrNotPermitted, "a project token cannot do this: it takes a token of an account or a workspace")
+}

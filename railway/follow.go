@@ -251,13 +251,6 @@ func (f *follower) poll(ctx context.Context) error {
 	return nil
 }
 
-func retryAfter(err error) time.Duration {
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e.RetryAfter
-	}
-	return 0
-}
-
 // followInterval returns how long to wait between two reads, of which each is one
 // call or more.
 func followInterval(s BudgetStats) time.Duration {

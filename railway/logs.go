@@ -84,8 +84,8 @@ func (s *Service) logReader(ctx context.Context, o op, q incident.LogQuery) (*lo
 		if err != nil {
 			return nil, err
 		}
-		if got.Deployment.ServiceId != nil && *got.Deployment.ServiceId != s.id {
-			return nil, o.refuse(incident.ErrNotFound, "deployment %s is not one of this service", printable(r.deployment, 60))
+		if !s.has(got.Deployment) {
+			return nil, o.refuse(incident.ErrNotFound, "deployment %s is one of another service or environment", printable(r.deployment, 60))
 		}
 		return r, nil
 	}

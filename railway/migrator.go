@@ -71,11 +71,12 @@ func (m *Migrator) Migrate(ctx context.Context) (incident.Migration, error) {
 	if err == nil {
 		done, err = m.deploy(ctx, o, source)
 	}
+	backErr := m.putBack(ctx, o, had) // before the host is asked, which may take its time
 	if maybeRun(err) || err == nil {
 		done.From = from
 		done.To, _ = m.version(ctx) // unknown is empty
 	}
-	if backErr := m.putBack(ctx, o, had); backErr != nil {
+	if backErr != nil {
 		if err == nil {
 			err = backErr
 		}

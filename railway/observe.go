@@ -17,6 +17,10 @@ const (
 	showLimit = 30 * time.Second
 	// settleLimit is the time in which a restart would have shown.
 	settleLimit = 15 * time.Second
+	// seenLimit is for what a job of Railway made to be listed.
+	seenLimit = time.Minute
+	// outliving is for what is looked at although the context of the caller has ended.
+	outliving = 10 * time.Second
 )
 
 // watching returns the context in which the state is read after a change: it ends
@@ -46,10 +50,27 @@ func watch(ctx context.Context, limit time.Duration, look func(ctx context.Conte
 	return done
 }
 
-// declined is the error of a change that Railway answered with false. It is looked
-// at what happened all the same: false is also what is read of an empty answer.
-func (o op) declined() error {
-	return &Error{Op: o.name, Code: "declined", Message: "Railway answered that it did not do it"}
+// confirm reads the state after a change until look says that it shows the change.
+// cause is the error of the change if its answer was lost, and nil if it was
+// answered: reads lag behind changes. If the state does not show it within a few
+// seconds, the error is an incident.ErrOutcomeUnknown with the advice.
+func (o op) confirm(ctx context.Context, cause error, advice string, look func(ctx context.Context) (shown bool, err error)) error {
+	switch {
+	case watch(ctx, showLimit, look):
+		return nil
+	case cause == nil:
+		return o.unknown(nil, "Railway took the change and does not show it; "+advice)
+	}
+	return o.unknown(cause, advice)
+}
+
+// answered turns the answer false into an error. It is looked at what happened all
+// the same: false is also what is read of an empty answer.
+func (o op) answered(did bool, err error) error {
+	if err == nil && !did {
+		return &Error{Op: o.name, Code: "declined", Message: "Railway answered that it did not do it"}
+	}
+	return err
 }
 
 // made finds the deployment that a change made, after before was read: the one of

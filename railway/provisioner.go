@@ -172,13 +172,13 @@ func (c *Client) EnsureService(ctx context.Context, spec incident.ServiceSpec) (
 	if err := spec.Validate(); err != nil {
 		return incident.Provisioned{}, o.refuse(nil, "%v", err)
 	}
-	env := &Environment{c: c, project: spec.Project, id: spec.Environment}
+	env := &Environment{c: c, project: asID(spec.Project), id: asID(spec.Environment)}
 	all := func(ctx context.Context) iter.Seq2[Named, error] { return env.instances(ctx, o) }
 	there, ok, err := existing(o, "service", spec.Name, all(ctx))
 	if err != nil || ok {
 		return incident.Provisioned{ID: there.ID, Name: there.Name}, err
 	}
-	elsewhere, known, err := existing(o, "service", spec.Name, c.services(ctx, o, spec.Project))
+	elsewhere, known, err := existing(o, "service", spec.Name, c.services(ctx, o, env.project))
 	if err != nil {
 		return incident.Provisioned{}, err
 	}
@@ -212,7 +212,7 @@ func (c *Client) EnsureService(ctx context.Context, spec incident.ServiceSpec) (
 
 // instances yields the services that the environment has; the project may have more.
 func (e *Environment) instances(ctx context.Context, o op) iter.Seq2[Named, error] {
-	return pages(func(after *string) (list []Named, _ *string, _ error) {
+	return pages(o, func(after *string) (list []Named, _ *string, _ error) {
 		got, err := gql.EnvironmentStatus(ctx, o, e.id, &e.project, pageSize, after)
 		if err != nil {
 			return nil, nil, err
@@ -228,16 +228,6 @@ func (e *Environment) instances(ctx context.Context, o op) iter.Seq2[Named, erro
 		}
 		return list, next(found.PageInfo.HasNextPage, found.PageInfo.EndCursor), nil
 	})
-}
-
-// nothingStaged is an incident.ErrBusy if somebody has staged changes, which a commit
-// would sweep along.
-func (e *Environment) nothingStaged(ctx context.Context, o op) error {
-	staged, err := e.staged(ctx, o)
-	if err == nil && !staged.IsEmpty() {
-		return o.refuse(incident.ErrBusy, "changes of somebody else are staged and would be committed too: %s; commit or discard them first", list(staged.Paths))
-	}
-	return err
 }
 
 func (e *Environment) createService(ctx context.Context, o op, spec incident.ServiceSpec) error {
@@ -278,7 +268,7 @@ func (e *Environment) add(ctx context.Context, o op, id string, spec incident.Se
 		variables[name] = map[string]any{"value": value.Reveal()}
 	}
 	change := map[string]any{"isCreated": true, "source": source, "variables": variables}
-	return e.commitClean(ctx, o, inService(id, change), "Add "+spec.Name)
+	return e.commitPatch(ctx, o, inService(id, change), "Add "+spec.Name)
 }
 
 // seal makes variables such that nobody can read them any more.
@@ -290,19 +280,16 @@ func (e *Environment) seal(ctx context.Context, o op, id string, spec incident.S
 	for _, name := range spec.Seal {
 		variables[name] = map[string]any{"value": spec.Variables[name].Reveal(), "isSealed": true}
 	}
-	if err := e.stageAlone(ctx, o, inService(id, map[string]any{"variables": variables})); err != nil {
-		return err
-	}
-	return e.commitStaged(ctx, o, "Seal variables of "+spec.Name, true)
+	return e.changeAlone(ctx, o, inService(id, map[string]any{"variables": variables}), "Seal variables of "+spec.Name)
 }
 
 // awaitService waits until the environment has a service of a name.
 func (e *Environment) awaitService(ctx context.Context, o op, name string) (made Named, err error) {
-	err = settle(ctx, func(ctx context.Context) (seen bool, err error) {
+	seen := watch(ctx, seenLimit, func(ctx context.Context) (seen bool, _ error) {
 		made, seen, err = existing(o, "service", name, e.instances(ctx, o))
 		return seen, err
 	})
-	if err != nil {
+	if !seen {
 		return Named{}, o.unknown(err, "no service of that name is there yet; look for it in a few minutes")
 	}
 	return made, nil

@@ -153,17 +153,17 @@ func (v *Volume) commitSwap(ctx context.Context, o op, old *gql.VolumeInstanceFi
 	hiding := o
 	hiding.hides = true
 	var staged StagedChanges
-	err := settle(ctx, func(ctx context.Context) (bool, error) {
-		var err error
+	var err error
+	seen := watch(ctx, seenLimit, func(ctx context.Context) (swapped bool, _ error) {
 		if staged, err = env.staged(ctx, hiding); err != nil || !staged.IsEmpty() {
 			return true, err
 		}
 		// Somebody may have committed it in the dashboard.
-		swapped, _, err := v.swapped(ctx, o, old)
+		swapped, _, err = v.swapped(ctx, o, old)
 		return swapped, err
 	})
 	switch {
-	case err != nil:
+	case !seen:
 		return o.unknown(err, "the backup is copied, and the swap of volumes is not staged as far as can be seen; look at the staged changes of the environment")
 	case staged.IsEmpty():
 		return nil
@@ -173,7 +173,7 @@ func (v *Volume) commitSwap(ctx context.Context, o op, old *gql.VolumeInstanceFi
 			list(foreign)+"; commit all of it to finish the restore, or discard it")
 	}
 	message := "Restore a backup of " + v.s.String()
-	if err := env.commitStaged(ctx, hiding, message, false); err != nil {
+	if err := env.commitStaged(ctx, hiding, staged, message, false); err != nil {
 		return o.unknown(err, "the backup is copied, and the commit of the swap of volumes was not seen to succeed; look at the staged changes of the environment")
 	}
 	return nil
@@ -220,15 +220,15 @@ func (v *Volume) swapped(ctx context.Context, o op, old *gql.VolumeInstanceField
 // restored observes what a restore did.
 func (v *Volume) restored(ctx context.Context, o op, old *gql.VolumeInstanceFields, p incident.RestorePlan) (incident.Restored, error) {
 	var left []incident.Backup
-	err := settle(ctx, func(ctx context.Context) (bool, error) {
-		done, instance, err := v.swapped(ctx, o, old)
-		if err != nil || !done {
-			return false, err
+	var err error
+	seen := watch(ctx, seenLimit, func(ctx context.Context) (done bool, _ error) {
+		var instance string
+		if done, instance, err = v.swapped(ctx, o, old); err == nil && done {
+			left, err = listBackups(ctx, o, instance)
 		}
-		left, err = listBackups(ctx, o, instance)
-		return true, err
+		return done, err
 	})
-	if err != nil {
+	if !seen {
 		return incident.Restored{}, o.unknown(err, "the swap of volumes is committed; look at the volumes and the backups of the service")
 	}
 	r := incident.Restored{Backup: p.Backup, Kept: fmt.Sprintf("volume %q (%s), not mounted", old.Volume.Name, old.Id)}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"go.acu.edu.au/runbook/incident"
 	"go.acu.edu.au/runbook/railway/internal/gql"
@@ -96,15 +95,9 @@ func (s *Service) planVariables(ctx context.Context, o op, plan *RollbackPlan) e
 }
 
 func (s *Service) planVolumes(ctx context.Context, o op, plan *RollbackPlan) error {
-	got, err := gql.VolumeInstances(ctx, o, s.environment, &s.project, pageSize, nil)
-	if err != nil {
-		return err
+	all, err := s.env.volumeInstances(ctx, o)
+	if slices.ContainsFunc(all, func(v *gql.VolumeInstanceFields) bool { return gql.Text(v.ServiceId) == s.id }) {
+		plan.warn("The service has a volume, so that it is down while it is deployed; data in it stays as it is.")
 	}
-	for _, e := range got.Environment.VolumeInstances.Edges {
-		if v := e.Node; strings.EqualFold(gql.Text(v.ServiceId), s.id) && !isDeleted(v.DeletedAt) {
-			plan.warn("The service has a volume, so that it is down while it is deployed; data in it stays as it is.")
-			return nil
-		}
-	}
-	return nil
+	return err
 }

@@ -34,7 +34,7 @@ func (e *Environment) Tokens(ctx context.Context) ([]IssuedToken, error) {
 }
 
 func (e *Environment) tokens(ctx context.Context, o op) (list []IssuedToken, err error) {
-	all := pages(func(after *string) (list []IssuedToken, _ *string, _ error) {
+	all := pages(o, func(after *string) (list []IssuedToken, _ *string, _ error) {
 		got, err := gql.ProjectTokens(ctx, o, e.project, pageSize, after)
 		if err != nil {
 			return nil, nil, err
@@ -161,7 +161,7 @@ func (e *Environment) retire(ctx context.Context, o op, old, name string) error 
 // deleteToken deletes a token. That it is gone already is no error.
 func (e *Environment) deleteToken(ctx context.Context, o op, id string) error {
 	got, err := gql.ProjectTokenDelete(ctx, o, id)
-	err = o.answered(err != nil || got.ProjectTokenDelete, err)
+	err = o.answered(got.ProjectTokenDelete, err)
 	if errors.Is(err, incident.ErrNotFound) {
 		return nil
 	}

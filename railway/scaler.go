@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -150,7 +149,7 @@ func (s *Service) SetScale(ctx context.Context, change incident.Scale) (incident
 		}
 	}
 	if patch != nil {
-		err := s.env.commitClean(ctx, o, patch, "Scale "+s.String())
+		err := s.env.commitPatch(ctx, o, patch, "Scale "+s.String())
 		if err != nil && !maybeRun(err) {
 			if limits {
 				err = o.unknown(err, "the limits were changed, and the replicas were not")
@@ -161,7 +160,7 @@ func (s *Service) SetScale(ctx context.Context, change incident.Scale) (incident
 			return incident.Scale{}, err
 		}
 	}
-	after, cancel := outlive(ctx)
+	after, cancel := watching(ctx, outliving)
 	defer cancel()
 	seen, err := s.scale(after, o)
 	if err != nil {
@@ -247,17 +246,6 @@ func (s *Service) scaleTo(ctx context.Context, o op, now scaling, change inciden
 		return nil, nil, o.refuse(incident.ErrUnsupported, "the service has a volume, and Railway runs only one replica of it")
 	}
 	return want.Regions, inService(s.id, map[string]any{"deploy": map[string]any{"multiRegionConfig": regions}}), nil
-}
-
-// commitClean is commitPatch that leaves nothing behind: a patch that Railway rejects
-// stays among the staged changes, and somebody would commit it unnoticed.
-func (e *Environment) commitClean(ctx context.Context, o op, patch any, message string) error {
-	err := e.commitPatch(ctx, o, patch, message)
-	if failed, ok := errors.AsType[*Error](err); ok && failed.Code == "workflow" {
-		o.hides = true // what others staged has values
-		return e.takeBack(ctx, o, patch, err)
-	}
-	return err
 }
 
 // inService is the patch of one service.

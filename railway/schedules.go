@@ -64,11 +64,9 @@ func (v *Volume) SetSchedules(ctx context.Context, kinds ...BackupSchedule) erro
 		return err
 	}
 	got, err := gql.BackupScheduleUpdate(ctx, o, f.Id, send)
-	switch {
-	case err != nil && !maybeRun(err):
+	err = o.answered(got.VolumeInstanceBackupScheduleUpdate, err)
+	if err != nil && !maybeRun(err) {
 		return err
-	case err == nil && !got.VolumeInstanceBackupScheduleUpdate:
-		return o.refuse(nil, "Railway did not set them")
 	}
 	return o.confirm(ctx, err, "look at the schedules, and set them again", func(ctx context.Context) (bool, error) {
 		now, err := schedulesOf(ctx, o, f.Id)

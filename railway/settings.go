@@ -86,7 +86,7 @@ func (s *Service) UpdateSettings(ctx context.Context, change Settings) (Settings
 	}
 	got, err := gql.ServiceUpdate(ctx, o, s.environment, s.id, nil, command, change.HealthcheckPath, toSeconds(change.HealthcheckTimeout),
 		toSeconds(change.Draining), toSeconds(change.Overlap), policy, change.RestartRetries)
-	err = o.answered(err != nil || got.ServiceInstanceUpdate, err)
+	err = o.answered(got.ServiceInstanceUpdate, err)
 	if err != nil && !maybeRun(err) {
 		return Settings{}, err
 	}

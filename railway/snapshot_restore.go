@@ -95,7 +95,7 @@ func (e *Environment) RestoreSnapshot(ctx context.Context, r SnapshotRestore, ap
 	case err != nil:
 		return err
 	case len(now.plan.Staged) > 0:
-		return o.refuse(incident.ErrBusy, "changes of somebody else are staged and would be committed too: %s; commit or discard them first", list(now.plan.Staged))
+		return StagedChanges{Paths: now.plan.Staged}.busy(o)
 	case !now.plan.Same(approved):
 		return o.refuse(incident.ErrStale, "the plan is another one by now; look at it again")
 	case len(now.plan.Missing) > 0 && !r.Incomplete:

@@ -12,7 +12,6 @@ import (
 	"github.com/coder/websocket"
 
 	"go.acu.edu.au/runbook"
-	"go.acu.edu.au/runbook/internal/httpx"
 )
 
 // protocol is that of Railway's subscriptions
@@ -127,7 +126,7 @@ func (o op) handshakeError(resp *http.Response, err error) error {
 		return &Error{Op: o.name, unrun: true, cause: errors.New("no WebSocket: " + socketProblem(err))}
 	}
 	e := &Error{Op: o.name, Status: resp.StatusCode, Message: "no WebSocket", refused: true}
-	e.RetryAfter, _ = httpx.RetryAfter(resp.Header)
+	e.RetryAfter, _ = retryAfterOf(resp.Header)
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests:
 		var body []byte

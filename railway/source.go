@@ -55,9 +55,7 @@ func sourceText(from incident.DeploymentSource) string {
 // before, or was the newest.
 func (s *Service) deployNewest(ctx context.Context, o op, before history) (incident.Deployment, error) {
 	got, err := gql.ServiceDeployLatest(ctx, o, s.environment, s.id)
-	if err == nil && !got.ServiceInstanceDeploy {
-		err = o.declined()
-	}
+	err = o.answered(got.ServiceInstanceDeploy, err)
 	is := func(*gql.DeploymentFields) bool { return true }
 	switch {
 	case before.repo == "":
@@ -105,9 +103,7 @@ func (s *Service) deployImage(ctx context.Context, o op, before history, image s
 // else of its settings is sent, so that nothing else changes.
 func (s *Service) setImage(ctx context.Context, o op, image string) error {
 	got, err := gql.ServiceSetImage(ctx, o, s.environment, s.id, image)
-	if err == nil && !got.ServiceInstanceUpdate {
-		err = o.declined()
-	}
+	err = o.answered(got.ServiceInstanceUpdate, err)
 	if !maybeRun(err) {
 		return err
 	}

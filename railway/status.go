@@ -73,30 +73,32 @@ type VolumeStatus struct {
 func (e *Environment) Status(ctx context.Context) (EnvironmentStatus, error) {
 	o := e.c.op("read the status of environment %s", e)
 	var status EnvironmentStatus
-	for after, first := (*string)(nil), true; first || after != nil; first = false {
+	all := pages(o, func(after *string) (list []*instance, _ *string, _ error) {
 		got, err := gql.EnvironmentStatus(ctx, o, e.id, &e.project, pageSize, after)
 		if err != nil {
-			return EnvironmentStatus{}, err
+			return nil, nil, err
 		}
 		env := got.Environment
 		switch {
 		case isDeleted(env.DeletedAt):
-			return EnvironmentStatus{}, o.refuse(incident.ErrNotFound, "the environment is deleted")
+			return nil, nil, o.refuse(incident.ErrNotFound, "the environment is deleted")
 		case !env.CanAccess:
-			return EnvironmentStatus{}, o.refuse(incident.ErrNotPermitted, "the environment is restricted")
-		case first:
+			return nil, nil, o.refuse(incident.ErrNotPermitted, "the environment is restricted")
+		case after == nil:
 			status = environmentStatusOf(env)
 		}
 		for _, edge := range env.ServiceInstances.Edges {
-			if !isDeleted(edge.Node.DeletedAt) {
-				status.Services = append(status.Services, serviceStatusOf(edge.Node))
-			}
+			list = append(list, edge.Node)
 		}
-		cursor := next(env.ServiceInstances.PageInfo.HasNextPage, env.ServiceInstances.PageInfo.EndCursor)
-		if cursor != nil && after != nil && *cursor == *after {
-			break
+		return list, next(env.ServiceInstances.PageInfo.HasNextPage, env.ServiceInstances.PageInfo.EndCursor), nil
+	})
+	for i, err := range all {
+		if err != nil {
+			return EnvironmentStatus{}, err
 		}
-		after = cursor
+		if !isDeleted(i.DeletedAt) {
+			status.Services = append(status.Services, serviceStatusOf(i))
+		}
 	}
 	slices.SortFunc(status.Services, func(a, b ServiceStatus) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
 	return status, nil

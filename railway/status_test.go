@@ -86,7 +86,7 @@ func TestStatusDuringADeployment(t *testing.T) {
 // Requirement: RW-G16
 func TestSuccessIsNotHealth(t *testing.T) {
 	service := deployAnswering(t, `{"data":{"environment":{"id":"e","name":"production","projectId":"p","canAccess":true,"deletedAt":null,"unmergedChangesCount":null,
-	"serviceInstances":{"edges":[{"node":{"id":"i","serviceId":"s","serviceName":"api","deletedAt":null,"numReplicas":2,"healthcheckPath":"/health","cronSchedule":null,"nextCronRunAt":null,"source":null,"domains":null,
+	"serviceInstances":{"edges":[{"node":{"id":"i","serviceId":"s","serviceName":"api","deletedAt":null,"numReplicas":2,"healthcheckPath":"/health","cronSchedule":null,"nextCronRunAt":null,"source":null,"domains":{"serviceDomains":[],"customDomains":[]},
 	"latestDeployment":null,"activeDeployments":[{"id":"d","status":"SUCCESS","createdAt":"2026-08-01T10:00:00Z","projectId":"p","environmentId":"e","serviceId":"s","canRedeploy":true,"canRollback":false,"deploymentStopped":false,"meta":null,
 	"instances":[{"id":"1","status":"CRASHED"},{"id":"2","status":"RESTARTING"},{"id":"3","status":"SOMETHING_NEW"}]}]}}],"pageInfo":{"hasNextPage":false,"endCursor":null}},"volumeInstances":{"edges":[]}}}}`)
 	status, err := service.Environment().Status(t.Context())

@@ -54,9 +54,7 @@ func (s *Service) Stop(ctx context.Context) (incident.StopState, error) {
 		return is.state, err
 	}
 	got, err := gql.DeploymentStop(ctx, o, is.current.Id)
-	if err == nil && !got.DeploymentStop {
-		err = o.declined()
-	}
+	err = o.answered(got.DeploymentStop, err)
 	if err != nil && !maybeRun(err) {
 		return incident.StopState{}, err
 	}

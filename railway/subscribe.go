@@ -151,7 +151,7 @@ func (s *session[T]) run(ctx context.Context, r request) error {
 		switch {
 		case websocket.CloseStatus(err) == websocket.StatusNormalClosure, err == nil && m.Type == "complete":
 			s.ended = true
-			return errors.New("Railway ended the subscription before there was any data")
+			return errors.New("the subscription was completed before there was any data")
 		case err != nil:
 			return err
 		case m.Type == "error":
@@ -159,7 +159,7 @@ func (s *session[T]) run(ctx context.Context, r request) error {
 		case m.Type != "next":
 			continue
 		}
-		data, err := decode[T](s.o, sock.token, m.Payload)
+		data, err := decode[T](s.o, r.Operation, sock.token, m.Payload)
 		if err != nil {
 			return err
 		}
@@ -181,7 +181,7 @@ func (s *session[T]) deliver(sock *socket, sig signal[T]) bool {
 
 // decode reads the payload of a message with data. Data that comes with errors is
 // taken.
-func decode[T any](o op, token runbook.Secret, payload json.RawMessage) (data T, err error) {
+func decode[T any](o op, operation string, token runbook.Secret, payload json.RawMessage) (data T, err error) {
 	a := struct {
 		Data   *T             `json:"data"`
 		Errors []graphQLError `json:"errors"`
@@ -190,7 +190,7 @@ func decode[T any](o op, token runbook.Secret, payload json.RawMessage) (data T,
 		return data, &Error{Op: o.name, Code: "unreadable", cause: errors.New("a message is not what was asked for: " + decodeProblem(err))}
 	}
 	switch {
-	case a.Data != nil:
+	case a.Data != nil && missing(operation, a.Data) == "":
 		return *a.Data, nil
 	case len(a.Errors) > 0:
 		e := &Error{Op: o.name}

@@ -112,7 +112,7 @@ func subSend(ctx context.Context, c *websocket.Conn, text string) {
 }
 
 func subNext(status string) string {
-	return `{"id":"1","type":"next","payload":{"data":{"deployment":{"id":"d1","status":"` + status + `"}}}}`
+	return `{"id":"1","type":"next","payload":{"data":{"deployment":{"id":"d1","status":"` + status + `","instances":[]}}}}`
 }
 
 // subAll reads what a subscription tells, until it ends, or n things.
@@ -452,7 +452,7 @@ func TestSubscriptionIsLeft(t *testing.T) {
 		p := &subPeer{each: func(ctx context.Context, _ int, c *websocket.Conn) {
 			subGreet(ctx, c)
 			subSend(ctx, c, subNext("BUILDING"))
-			_, text, _ := c.Read(ctx)
+			_, text, _ := c.Read(context.WithoutCancel(ctx)) // what was said before it ended
 			said <- string(text)
 		}}
 		c := p.client(t, nil)

@@ -62,7 +62,7 @@ func (c *Client) Service(ctx context.Context, t Target) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Service{c: c, env: env, project: env.project, environment: env.id, id: t.Service}
+	s := &Service{c: c, env: env, project: env.project, environment: env.id, id: asID(t.Service)}
 	if isID(t.Service) {
 		return s, nil
 	}
@@ -84,7 +84,7 @@ func (c *Client) Environment(ctx context.Context, t Target) (*Environment, error
 	if t.Project == "" || t.Environment == "" {
 		return nil, o.refuse(nil, "the project or the environment has no name and no ID; only a project token has its own")
 	}
-	env := &Environment{c: c, project: t.Project, id: t.Environment}
+	env := &Environment{c: c, project: asID(t.Project), id: asID(t.Environment)}
 	if !isID(t.Project) {
 		found, err := find(o, "project", t.Project, c.projects(ctx, o))
 		if err != nil {
@@ -123,6 +123,14 @@ var uuid = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-
 
 func isID(s string) bool { return uuid.MatchString(s) }
 
+// asID returns an ID as Railway writes it, so that it can be compared: in lower case.
+func asID(s string) string {
+	if isID(s) {
+		return strings.ToLower(s)
+	}
+	return s
+}
+
 // find returns the one of a name, or of an ID.
 func find(o op, what, name string, all iter.Seq2[Named, error]) (Named, error) {
 	var exact, folded []Named
@@ -158,12 +166,19 @@ func find(o op, what, name string, all iter.Seq2[Named, error]) (Named, error) {
 // pageSize is how much is asked for at once of a list.
 const pageSize = 500
 
-// pages yields the items of all pages of a connection.
-func pages[T any](get func(after *string) (items []T, next *string, err error)) iter.Seq2[T, error] {
+// maxPages is how many pages a list has at most: 100,000 items.
+const maxPages = 200
+
+// pages yields the items of all pages of a connection. One without an end fails: as
+// it is, it must not be taken for complete.
+func pages[T any](o op, get func(after *string) (items []T, next *string, err error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var after *string
-		for {
+		for n := 0; ; n++ {
 			items, next, err := get(after)
+			if err == nil && next != nil && (n == maxPages || after != nil && *next == *after) {
+				err = &Error{Op: o.name, Code: "unreadable", Message: "the list has no end"}
+			}
 			if err != nil {
 				var zero T
 				yield(zero, err)
@@ -174,7 +189,7 @@ func pages[T any](get func(after *string) (items []T, next *string, err error)) 
 					return
 				}
 			}
-			if next == nil || *next == "" || after != nil && *next == *after {
+			if next == nil || *next == "" {
 				return
 			}
 			after = next
@@ -212,7 +227,7 @@ func (c *Client) projects(ctx context.Context, o op) iter.Seq2[Named, error] {
 }
 
 func (c *Client) projectsOf(ctx context.Context, o op, workspace string) iter.Seq2[Named, error] {
-	return pages(func(after *string) (list []Named, _ *string, _ error) {
+	return pages(o, func(after *string) (list []Named, _ *string, _ error) {
 		got, err := gql.Projects(ctx, o, &workspace, pageSize, after)
 		if err != nil {
 			return nil, nil, err
@@ -227,7 +242,7 @@ func (c *Client) projectsOf(ctx context.Context, o op, workspace string) iter.Se
 }
 
 func (c *Client) environments(ctx context.Context, o op, project string) iter.Seq2[Named, error] {
-	return pages(func(after *string) (list []Named, _ *string, _ error) {
+	return pages(o, func(after *string) (list []Named, _ *string, _ error) {
 		got, err := gql.ProjectEnvironments(ctx, o, project, pageSize, after)
 		if err != nil {
 			return nil, nil, err
@@ -242,7 +257,7 @@ func (c *Client) environments(ctx context.Context, o op, project string) iter.Se
 }
 
 func (c *Client) services(ctx context.Context, o op, project string) iter.Seq2[Named, error] {
-	return pages(func(after *string) (list []Named, _ *string, _ error) {
+	return pages(o, func(after *string) (list []Named, _ *string, _ error) {
 		got, err := gql.ProjectServices(ctx, o, project, pageSize, after)
 		if err != nil {
 			return nil, nil, err

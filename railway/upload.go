@@ -166,7 +166,7 @@ func (o op) readUpload(r *httpx.Response) (id string, _ *Error) {
 		return answer.DeploymentID, nil
 	}
 	e := &Error{Op: o.name, Status: r.Status, unrun: r.Unrun, Message: answer.Message}
-	e.RetryAfter, _ = httpx.RetryAfter(r.Header)
+	e.RetryAfter, _ = retryAfterOf(r.Header)
 	switch r.Status {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		e.kind, e.refused = ErrNotAuthorized, true

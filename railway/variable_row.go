@@ -30,7 +30,7 @@ func (r variableRow) version() runbook.Version {
 // variableRows yields the variables of all services of an environment, and the
 // shared ones.
 func (e *Environment) variableRows(ctx context.Context, o op) iter.Seq2[variableRow, error] {
-	return pages(func(after *string) (rows []variableRow, _ *string, _ error) {
+	return pages(o, func(after *string) (rows []variableRow, _ *string, _ error) {
 		got, err := gql.VariableNames(ctx, o, e.id, pageSize, after)
 		if err != nil {
 			return nil, nil, err

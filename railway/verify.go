@@ -4,15 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/Khan/genqlient/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
-	"github.com/vektah/gqlparser/v2/parser"
-
-	"go.acu.edu.au/runbook/railway/internal/gql"
 )
 
 // A Drift is a difference between Railway's API and what this package was written
@@ -78,39 +74,21 @@ func (c *Client) verify(ctx context.Context, o op) ([]Drift, error) {
 
 // A verifier walks over the operations and compares what they use.
 type verifier struct {
-	operations ast.OperationList
-	fragments  ast.FragmentDefinitionList
-	want       map[string]*ast.Definition
-	live       map[string]*liveType
-	roots      map[ast.Operation]*liveType
+	*documents
+
+	live  map[string]*liveType
+	roots map[ast.Operation]*liveType
 
 	op    *ast.OperationDefinition // the one that is walked over
 	found map[[2]string]map[string]bool
 }
 
-// newVerifier reads our documents. Only the parser is needed for that: that they are
-// valid is tested when this package is.
 func newVerifier(got introspection) (*verifier, error) {
-	text, err := gql.Documents()
+	own, err := readDocuments()
 	if err != nil {
-		return nil, fmt.Errorf("railway: read the operations: %w", err)
+		return nil, err
 	}
-	documents, err := parser.ParseQuery(&ast.Source{Name: "operations", Input: text})
-	if err != nil {
-		return nil, fmt.Errorf("railway: parse the operations: %w", err)
-	}
-	schema, err := parser.ParseSchema(&ast.Source{Name: "schema", Input: gql.Schema})
-	if err != nil {
-		return nil, fmt.Errorf("railway: parse the schema: %w", err)
-	}
-	v := &verifier{
-		operations: documents.Operations, fragments: documents.Fragments,
-		want: make(map[string]*ast.Definition), live: make(map[string]*liveType),
-		found: make(map[[2]string]map[string]bool),
-	}
-	for _, d := range schema.Definitions {
-		v.want[d.Name] = d
-	}
+	v := &verifier{documents: own, live: make(map[string]*liveType), found: make(map[[2]string]map[string]bool)}
 	for i := range got.Schema.Types {
 		t := &got.Schema.Types[i]
 		v.live[t.Name] = t

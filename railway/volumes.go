@@ -60,7 +60,7 @@ func (s *Service) EnsureVolume(ctx context.Context, mountPath string) (*Volume, 
 
 // volumeInstances returns the volumes of the environment that are not deleted.
 func (e *Environment) volumeInstances(ctx context.Context, o op) (list []*gql.VolumeInstanceFields, err error) {
-	all := pages(func(after *string) ([]*gql.VolumeInstanceFields, *string, error) {
+	all := pages(o, func(after *string) ([]*gql.VolumeInstanceFields, *string, error) {
 		got, err := gql.VolumeInstances(ctx, o, e.id, &e.project, pageSize, after)
 		if err != nil {
 			return nil, nil, err

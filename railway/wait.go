@@ -2,7 +2,6 @@ package railway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -132,41 +131,26 @@ func (w *waiter) currentAfter(d *gql.DeploymentFields) string {
 	return ""
 }
 
-// maxFailures is how many looks in a row may fail before a wait does.
-const maxFailures = 5
-
 // poll waits by asking.
 func (w *waiter) poll(ctx context.Context) error {
-	failures := 0
+	var p patience
 	for n := 0; !w.last.Status.Settled(); n++ {
-		if err := pause(ctx, pace(n, w.s.c.budget.Stats())); err != nil {
-			return err
+		err := pause(ctx, pace(n, w.s.c.budget.Stats()))
+		if err == nil {
+			if err = w.look(ctx); err == nil {
+				p = patience{}
+				continue
+			}
+			err = p.bear(ctx, err)
 		}
-		err := w.look(ctx)
-		switch {
-		case err == nil:
-			failures = 0
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case errors.Is(err, ErrRateLimited):
-			if e, ok := errors.AsType[*Error](err); ok {
-				if err := pause(ctx, e.RetryAfter); err != nil {
-					return err
-				}
-			}
-		default:
-			if failures++; isRefusal(err) || failures == maxFailures {
-				return err
-			}
+		if ctx.Err() != nil {
+			return &Error{Op: w.o.name, unrun: true, Message: fmt.Sprintf("it was %q last", string(w.last.Status)), cause: ctx.Err()}
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
-}
-
-// isRefusal reports whether asking again will not change the answer.
-func isRefusal(err error) bool {
-	e, ok := errors.AsType[*Error](err)
-	return ok && e.refused
 }
 
 // The paces of asking: at first, and at most; 10 minutes are fewer than 60 looks.

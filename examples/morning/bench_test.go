@@ -27,7 +27,7 @@ func BenchmarkMorning(b *testing.B) {
 	var total, slowest float64
 	b.ReportAllocs()
 	for b.Loop() {
-		r, err := ask(b.Context(), src, world.Client(), 15*time.Second)
+		r, err := ask(b.Context(), src, world.Client(), options{timeout: 15 * time.Second})
 		require.NoError(b, err)
 		require.Equal(b, exitHealthy, r.ExitCode, r.Summary)
 		total += r.DurationMS

@@ -56,6 +56,7 @@ type options struct {
 	config   string
 	scenario string
 	json     bool
+	notify   bool
 	timeout  time.Duration
 	color    string
 }
@@ -85,6 +86,7 @@ func parse(args []string, stdout, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.config, "config", "", "check the real systems that `FILE` describes")
 	flags.StringVar(&o.scenario, "scenario", "", "check an embedded estate in which `NAME` is wrong")
 	flags.BoolVar(&o.json, "json", false, "write JSON")
+	flags.BoolVar(&o.notify, "notify", false, "tell the people that the configuration names of what is wrong")
 	flags.DurationVar(&o.timeout, "timeout", 15*time.Second, "the longest that any request may take")
 	flags.StringVar(&o.color, "color", "auto", "`WHEN` to use colour: auto, always, never")
 	err := flags.Parse(args)
@@ -147,7 +149,7 @@ func routine(ctx context.Context, o options, stdout io.Writer, getenv func(strin
 			return getenv(name)
 		}
 	}
-	r, err := ask(ctx, src, client, o.timeout)
+	r, err := ask(ctx, src, client, o)
 	if err != nil {
 		return 0, err
 	}
@@ -161,16 +163,17 @@ func routine(ctx context.Context, o options, stdout io.Writer, getenv func(strin
 	if o.json {
 		err = r.writeJSON(stdout)
 	} else {
-		err = r.writeText(stdout, colour(o.color, stdout, getenv), width(stdout), heading(o, r))
+		err = r.writeText(stdout, colour(o.color, stdout, getenv), width(stdout), heading(o, r), o.notify)
 	}
 	return r.ExitCode, err
 }
 
-// ask checks everything that a configuration names. client is nil for real
-// systems. No request takes longer than most.
-func ask(ctx context.Context, src config.Source, client *http.Client, most time.Duration) (*report, error) {
+// ask checks everything that a configuration names, and tells who is to be told.
+// client is nil for real systems.
+func ask(ctx context.Context, src config.Source, client *http.Client, o options) (*report, error) {
 	s, file := load(src)
-	p := makePlan(s, file, client, most)
+	p := makePlan(s, file, client, o.timeout)
+	targets, zone := s.Alerts.targets(file, client != nil)
 	if err := file.Err(); err != nil {
 		return nil, err
 	}
@@ -192,7 +195,10 @@ func ask(ctx context.Context, src config.Source, client *http.Client, most time.
 	r := makeReport(p, found)
 	r.Time, r.DurationMS, r.Interrupted = began, milliseconds(took), interrupted
 	r.summarize()
-	return r, nil
+	if interrupted {
+		return r, nil
+	}
+	return r, tell(ctx, r, targets, zone, o.notify)
 }
 
 // heading says what was asked, so that nobody takes a rehearsal for the truth.

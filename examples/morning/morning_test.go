@@ -113,7 +113,7 @@ func rehearse(t testing.TB, cfg estate.Config, most time.Duration, replace ...st
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, world.Close()) })
 	text := strings.NewReplacer(replace...).Replace(string(sample))
-	r, err := ask(t.Context(), config.Source{Name: sampleName, Text: []byte(text), Getenv: world.Getenv}, world.Client(), most)
+	r, err := ask(t.Context(), config.Source{Name: sampleName, Text: []byte(text), Getenv: world.Getenv}, world.Client(), options{timeout: most})
 	require.NoError(t, err)
 	r.Scenario = string(cfg.Scenario)
 	return r
@@ -128,7 +128,7 @@ func TestSlow(t *testing.T) {
 	r := rehearse(t, estate.Config{Scenario: estate.Slow, Slow: 2500 * time.Millisecond}, 15*time.Second, "warn: 5s", "warn: 2s")
 	assert.Equal(t, exits[estate.Slow], r.ExitCode)
 	var out bytes.Buffer
-	require.NoError(t, r.writeText(&out, false, 100, heading(options{}, r)))
+	require.NoError(t, r.writeText(&out, false, 100, heading(options{}, r), false))
 	golden(t, "slow.golden", normalize(out.String()))
 }
 
@@ -277,7 +277,7 @@ func TestLinesFitTheWidth(t *testing.T) {
 	r := rehearse(t, estate.Config{Scenario: estate.ApplicationDown}, 15*time.Second)
 	for _, width := range []int{60, 80, 100, 140} {
 		var out bytes.Buffer
-		require.NoError(t, r.writeText(&out, false, width, heading(options{}, r)))
+		require.NoError(t, r.writeText(&out, false, width, heading(options{}, r), false))
 		for line := range strings.SplitSeq(out.String(), "\n") {
 			if !strings.Contains(line, "$ ") {
 				assert.LessOrEqual(t, utf8.RuneCountInString(line), width, line)
@@ -295,7 +295,7 @@ func TestNoEscapeSequences(t *testing.T) {
 		Title: "A\x1b[2J", Status: health.Unhealthy, Cause: health.CauseAssertion, Message: "is \x1b]0;owned\x07 \u202e", Next: "$ rm\x1b[1A\r",
 	}}}}}
 	var out bytes.Buffer
-	require.NoError(t, r.writeText(&out, false, 80, "heading"))
+	require.NoError(t, r.writeText(&out, false, 80, "heading", false))
 	assert.NotContains(t, out.String(), "\x1b")
 	assert.NotContains(t, out.String(), "\r")
 	assert.NotContains(t, out.String(), "\u202e")

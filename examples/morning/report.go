@@ -29,6 +29,7 @@ type report struct {
 	ExitCode     int                 `json:"exit_code"`          // of the program
 	Summary      string              `json:"summary"`            // the verdict in one line
 	Environments []environmentReport `json:"environments"`
+	Alerts       []alertReport       `json:"alerts"` // one for each failure that no other explains
 }
 
 type environmentReport struct {
@@ -78,7 +79,7 @@ func verdict(s health.Status) (word string, exit int) {
 
 // makeReport puts together what the Monitor found for a plan.
 func makeReport(p *plan, found *health.Report) *report {
-	r := &report{Schema: schema}
+	r := &report{Schema: schema, Alerts: []alertReport{}}
 	var all []health.Status
 	for _, name := range p.environments {
 		env := environmentReport{Name: name, Checks: []checkReport{}}

@@ -21,6 +21,7 @@ type settings struct {
 	StatusPage   string        `config:"status_page"`
 	Environments []environment `config:"environments,required"`
 	Checks       []check       `config:"checks,required"`
+	Alerts       *alerts       `config:"alerts"`
 }
 
 type environment struct {

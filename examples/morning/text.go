@@ -46,7 +46,7 @@ func marks(s health.Status) (symbol, colour string) {
 }
 
 // writeText writes the table.
-func (r *report) writeText(w io.Writer, colour bool, width int, heading string) error {
+func (r *report) writeText(w io.Writer, colour bool, width int, heading string, notify bool) error {
 	t := &table{colour: colour, width: width}
 	t.out.WriteString(t.in(bold, "Morning health check") + "  " + r.Time.Format("Mon 2 Jan 2006 15:04:05 MST") + "\n")
 	t.wrapped("", heading)
@@ -63,6 +63,7 @@ func (r *report) writeText(w io.Writer, colour bool, width int, heading string) 
 			t.check(c, title, env.Checks)
 		}
 	}
+	t.alerts(r, notify)
 	t.out.WriteString("\n")
 	_, col := marks(r.Status)
 	word := strings.ToUpper(r.Verdict)

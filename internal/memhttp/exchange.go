@@ -145,7 +145,7 @@ func (c *conn) SetWriteDeadline(time.Time) error { return nil }
 type address struct{}
 
 func (address) Network() string { return "memory" }
-func (address) String() string  { return "railwaytest" }
+func (address) String() string  { return "memhttp" }
 
 // pipeBuffer is how much may wait to be read.
 const pipeBuffer = 64 << 10

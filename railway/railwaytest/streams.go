@@ -90,7 +90,7 @@ func (s *Server) follow(ctx context.Context, t *token, look func(r *request) ([]
 // one. Whoever comes back gets the last ones again.
 func watchLogs(of func(d *deployment) []*line) stream {
 	return func(ctx context.Context, s *Server, t *token, a args, send func(any) error) error {
-		sent := make(map[*line]bool)
+		sent, first := make(map[*line]bool), true
 		return s.follow(ctx, t, func(r *request) ([]any, error) {
 			w, d, err := r.deployment(a.text("deploymentId"))
 			if err != nil {
@@ -103,8 +103,12 @@ func watchLogs(of func(d *deployment) []*line) stream {
 			if err != nil {
 				return nil, err
 			}
-			if len(sent) == 0 {
-				lines = lines[max(0, len(lines)-a.number("limit", 100)-1):]
+			if first {
+				first = false
+				begin := max(0, len(lines)-a.number("limit", 100)-1)
+				for _, l := range lines[:begin] { // what is older is not sent later
+					sent[l] = true
+				}
 			}
 			return unsent(lines, sent), nil
 		}, send)

@@ -242,8 +242,8 @@ func (e *Estate) Authority() []byte { return e.authority.pem() }
 
 // Getenv returns the tokens that the estate accepts, under the names of the
 // variables that the sample configuration refers to: QA_AUTOMATION_TEST_TOKEN,
-// CANVAS_TEST_TOKEN, and the same with BETA and PRODUCTION. Any other name is
-// not set: "".
+// CANVAS_TEST_TOKEN, and the same with BETA and PRODUCTION; and stand-ins for those of
+// the services that notify people. Any other name is not set: "".
 func (e *Estate) Getenv(name string) string { return tokens()[name] }
 
 // Close ends all servers and connections, and waits for them. Answers that are

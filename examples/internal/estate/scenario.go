@@ -74,7 +74,10 @@ func (s Scenario) ofCanvas() Scenario {
 
 // tokens returns what the estate accepts, by the name of the variable.
 func tokens() map[string]string {
-	all := make(map[string]string)
+	all := map[string]string{
+		// Nobody real is told from the estate, so that any value will do.
+		"SLACK_BOT_TOKEN": "xoxb-estate", "SMTP_PASSWORD": "estate", "TWILIO_AUTH_TOKEN": "estate", "TWILIO_ACCOUNT_SID": "AC" + strings.Repeat("0", 32),
+	}
 	for _, env := range Environments() {
 		all["QA_AUTOMATION_"+strings.ToUpper(env.Name)+"_TOKEN"] = env.applicationToken()
 		all["CANVAS_"+strings.ToUpper(env.Name)+"_TOKEN"] = env.canvasToken()

@@ -16,6 +16,9 @@ func (v *Values) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &raw); err != nil {
 		return fmt.Errorf("variables: %w", err)
 	}
+	if *v = nil; raw == nil {
+		return nil // null, which is not the same as no variables
+	}
 	*v = make(Values, len(raw))
 	for name, value := range raw {
 		var text *string

@@ -1,0 +1,88 @@
+package alert
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Acknowledge says that somebody takes care of an alert: reminders end, and those who
+// were told are told that. The error wraps [ErrNoAlert] if no such alert fires.
+func (r *Router) Acknowledge(ctx context.Context, key string, ack Acknowledgement) error {
+	now := time.Now()
+	if ack.By == "" {
+		return errors.New("alert: acknowledge: who acknowledges is missing")
+	}
+	if ack.At.IsZero() {
+		ack.At = now
+	}
+	if err := r.begin(); err != nil {
+		return err
+	}
+	t := r.alerts[key]
+	if t == nil || t.alert.State != Firing {
+		r.mu.Unlock()
+		return fmt.Errorf("alert: acknowledge %.64q: %w", key, ErrNoAlert)
+	}
+	r.acknowledge(t, ack, now)
+	return r.unlockAndStore(ctx)
+}
+
+// ErrNoAlert means that no alert of that key fires.
+var ErrNoAlert = errors.New("no such alert")
+
+// An AlertStatus is an alert, and who was told of it.
+type AlertStatus struct {
+	Alert
+	// Told are the names of the targets that were told that it fires, in order.
+	Told []string
+	// Muted says for each target that is not told of it why not.
+	Muted map[string]string
+	// Unrouted means that no route matches it.
+	Unrouted bool
+}
+
+// Alerts returns all alerts that are pending, that fire, or whose end is still to be
+// told: the worst first, and of the same severity the oldest.
+func (r *Router) Alerts() []AlertStatus {
+	now := time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	list := make([]AlertStatus, 0, len(r.alerts))
+	for _, t := range r.alerts {
+		list = append(list, r.status(t, now))
+	}
+	slices.SortFunc(list, func(a, b AlertStatus) int { return worstFirst(a.Alert, b.Alert) })
+	return list
+}
+
+func (r *Router) status(t *tracked, now time.Time) AlertStatus {
+	s := AlertStatus{Alert: t.alert.clone(), Unrouted: t.unrouted && t.alert.State == Firing}
+	for _, th := range t.tellers {
+		if _, ok := th.Told[t.alert.Key]; ok {
+			s.Told = append(s.Told, th.Target)
+		}
+	}
+	slices.Sort(s.Told)
+	for _, g := range t.groups {
+		for _, th := range g.threads {
+			if slices.Contains(s.Told, th.Target) {
+				continue
+			}
+			why := r.whyMuted(t, th, now)
+			if _, ok := th.GivenUp[t.alert.Key]; ok && why == "" {
+				why = "the target refused the message"
+			}
+			if why == "" {
+				continue
+			}
+			if s.Muted == nil {
+				s.Muted = make(map[string]string)
+			}
+			s.Muted[th.Target] = why
+		}
+	}
+	return s
+}

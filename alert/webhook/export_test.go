@@ -1,0 +1,7 @@
+package webhook
+
+// For the vector of the specification.
+var (
+	Key       = key
+	Signature = signature
+)
