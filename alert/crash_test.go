@@ -17,8 +17,7 @@ import (
 	"go.acu.edu.au/runbook/alert"
 )
 
-// mortal is a store whose owner can be killed: from then on it takes no writes, and some
-// of them break in the middle, as the process does.
+// mortal is a store whose owner can be killed: from then on it takes no writes.
 type mortal struct {
 	*alert.MemoryStore
 	mu   sync.Mutex
@@ -109,7 +108,7 @@ func killedAtRandom(t *testing.T, random *rand.Rand) {
 		w.mu.Unlock()
 		var err error
 		r, err = alert.NewRouter(alert.RouterConfig{
-			Store: store, Targets: []alert.Target{{Name: "w", Notifier: w, RemindAfter: 20 * time.Minute, PerSecond: 100, Burst: 100}},
+			Store: store, Logger: quiet, Targets: []alert.Target{{Name: "w", Notifier: w, RemindAfter: 20 * time.Minute, PerSecond: 100, Burst: 100}},
 			Routes: []alert.Route{{Name: "all", Targets: []string{"w"}, GroupBy: []string{"rule"}}},
 		})
 		require.NoError(t, err)

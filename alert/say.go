@@ -14,6 +14,9 @@ func (r *Router) say(th *thread, kind Kind, c *changes, now time.Time) {
 	if th.isDigest() && kind != KindResolved && kind != KindReminder {
 		kind = KindDigest
 	}
+	for _, list := range [][]Alert{c.news, c.worse, c.over, c.firing} {
+		slices.SortFunc(list, worstFirst)
+	}
 	m := &outgoing{Made: now, Tells: make(map[string]told, len(c.news)+len(c.firing))}
 	for _, list := range [][]Alert{c.news, c.firing} {
 		for _, a := range list {

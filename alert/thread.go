@@ -259,9 +259,6 @@ func (r *Router) changes(th *thread, now time.Time) (c changes) {
 		c.acked = c.acked && ackedBy(t.alert) != ""
 		r.worse(th, t, was, &c, now)
 	}
-	for _, list := range [][]Alert{c.news, c.worse, c.over, c.firing} {
-		slices.SortFunc(list, worstFirst)
-	}
 	return c
 }
 

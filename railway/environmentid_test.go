@@ -58,7 +58,7 @@ func TestEnvironmentIsAlwaysSent(t *testing.T) {
 			}
 		}
 	}
-	for _, field := range strings.Fields("serviceCreate serviceDelete serviceInstanceUpdate volumeCreate deployments metrics serviceInstanceLimitsUpdate templateDeployV2") {
+	for _, field := range strings.Fields("serviceCreate serviceInstanceUpdate volumeCreate deployments metrics serviceInstanceLimitsUpdate templateDeployV2") {
 		assert.True(t, seen[field], "the test did not see %s", field)
 	}
 }

@@ -211,7 +211,7 @@ func TestVerifyNamesEachDrift(t *testing.T) {
 		},
 		"one is many": {
 			[]string{"  payload: DeploymentEventPayload\n", "  payload: [DeploymentEventPayload!]\n"},
-			one("DeploymentEvent.payload", "was DeploymentEventPayload, is [DeploymentEventPayload!]", true, "DeploymentEvents", "FollowDeploymentEvents"),
+			one("DeploymentEvent.payload", "was DeploymentEventPayload, is [DeploymentEventPayload!]", true, "DeploymentEvents"),
 		},
 		"an id is a text": {
 			[]string{"type TCPProxy {\n  applicationPort: Int!\n  domain: String!\n  id: ID!", "type TCPProxy {\n  applicationPort: Int!\n  domain: String!\n  id: String!"},
@@ -276,7 +276,7 @@ func TestVerifyNamesEachDrift(t *testing.T) {
 		},
 		"subscriptions are gone": {
 			[]string{"type Subscription {", "type Unused {"},
-			one("Subscription", "is gone", true, "FollowBuildLogs", "FollowDeployment", "FollowDeploymentEvents", "FollowDeploymentLogs", "FollowEnvironmentLogs", "FollowHTTPLogs"),
+			one("Subscription", "is gone", true, "FollowBuildLogs", "FollowDeployment", "FollowDeploymentLogs", "FollowHTTPLogs"),
 		},
 		"what is not used is gone": {[]string{"  updatedAt: DateTime!\n  url: String\n", "  url: String\n"}, nil},
 	} {

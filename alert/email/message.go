@@ -143,6 +143,10 @@ func (c content) plain() string {
 	}
 	var links []string
 	for _, l := range c.Links {
+		if l.Name == l.URL {
+			links = append(links, "Playbook: "+l.URL)
+			continue
+		}
 		links = append(links, "Playbook "+l.Name+": "+l.URL)
 	}
 	for _, lines := range [][]string{links, c.Notes} {

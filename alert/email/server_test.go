@@ -135,6 +135,7 @@ func newServer(t testing.TB, change func(*server)) *server {
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(l) }()
 	t.Cleanup(func() {
+		_ = l.Close()
 		_ = server.Close()
 		<-done
 	})

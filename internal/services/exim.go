@@ -89,6 +89,7 @@ pid_file_path = FOLDER/exim.pid
 deliver_drop_privilege
 queue_only = false
 rfc1413_query_timeout = 0s
+keep_environment =
 host_lookup =
 tls_advertise_hosts = *
 tls_certificate = FOLDER/cert.pem
@@ -117,6 +118,7 @@ mailbox:
   directory = FOLDER/mail
   maildir_format
   create_directory
+  batch_max = 100
   delivery_date_add
   envelope_to_add
   return_path_add

@@ -701,14 +701,6 @@ func (v *DeploymentRedeployResponse) GetDeploymentRedeploy() *DeploymentFields {
 	return v.DeploymentRedeploy
 }
 
-// DeploymentRemoveResponse is returned by DeploymentRemove on success.
-type DeploymentRemoveResponse struct {
-	DeploymentRemove bool `json:"deploymentRemove"`
-}
-
-// GetDeploymentRemove returns DeploymentRemoveResponse.DeploymentRemove, and is useful for accessing the field via an interface.
-func (v *DeploymentRemoveResponse) GetDeploymentRemove() bool { return v.DeploymentRemove }
-
 // DeploymentResponse is returned by Deployment on success.
 type DeploymentResponse struct {
 	Deployment *DeploymentFields `json:"deployment"`
@@ -1088,14 +1080,6 @@ type EnvironmentDeleteResponse struct {
 
 // GetEnvironmentDelete returns EnvironmentDeleteResponse.EnvironmentDelete, and is useful for accessing the field via an interface.
 func (v *EnvironmentDeleteResponse) GetEnvironmentDelete() bool { return v.EnvironmentDelete }
-
-// EnvironmentLogsResponse is returned by EnvironmentLogs on success.
-type EnvironmentLogsResponse struct {
-	EnvironmentLogs []*LogFields `json:"environmentLogs"`
-}
-
-// GetEnvironmentLogs returns EnvironmentLogsResponse.EnvironmentLogs, and is useful for accessing the field via an interface.
-func (v *EnvironmentLogsResponse) GetEnvironmentLogs() []*LogFields { return v.EnvironmentLogs }
 
 type EnvironmentPatchStatus string
 
@@ -2379,38 +2363,6 @@ func (v *PointInTimeRestoreVolumeInstancePITRRestoreWorkflowId) GetWorkflowId() 
 	return v.WorkflowId
 }
 
-// PreviewChangeSetEnvironmentPreviewChangeSetChangeSetPreview includes the requested fields of the GraphQL type ChangeSetPreview.
-type PreviewChangeSetEnvironmentPreviewChangeSetChangeSetPreview struct {
-	ChangeSet   json.RawMessage `json:"changeSet"`
-	Diagnostics json.RawMessage `json:"diagnostics"`
-	Effects     json.RawMessage `json:"effects"`
-}
-
-// GetChangeSet returns PreviewChangeSetEnvironmentPreviewChangeSetChangeSetPreview.ChangeSet, and is useful for accessing the field via an interface.
-func (v *PreviewChangeSetEnvironmentPreviewChangeSetChangeSetPreview) GetChangeSet() json.RawMessage {
-	return v.ChangeSet
-}
-
-// GetDiagnostics returns PreviewChangeSetEnvironmentPreviewChangeSetChangeSetPreview.Diagnostics, and is useful for accessing the field via an interface.
-func (v *PreviewChangeSetEnvironmentPreviewChangeSetChangeSetPreview) GetDiagnostics() json.RawMessage {
-	return v.Diagnostics
-}
-
-// GetEffects returns PreviewChangeSetEnvironmentPreviewChangeSetChangeSetPreview.Effects, and is useful for accessing the field via an interface.
-func (v *PreviewChangeSetEnvironmentPreviewChangeSetChangeSetPreview) GetEffects() json.RawMessage {
-	return v.Effects
-}
-
-// PreviewChangeSetResponse is returned by PreviewChangeSet on success.
-type PreviewChangeSetResponse struct {
-	EnvironmentPreviewChangeSet *PreviewChangeSetEnvironmentPreviewChangeSetChangeSetPreview `json:"environmentPreviewChangeSet"`
-}
-
-// GetEnvironmentPreviewChangeSet returns PreviewChangeSetResponse.EnvironmentPreviewChangeSet, and is useful for accessing the field via an interface.
-func (v *PreviewChangeSetResponse) GetEnvironmentPreviewChangeSet() *PreviewChangeSetEnvironmentPreviewChangeSetChangeSetPreview {
-	return v.EnvironmentPreviewChangeSet
-}
-
 // ProjectCreateProjectCreateProject includes the requested fields of the GraphQL type Project.
 type ProjectCreateProjectCreateProject struct {
 	Id   string `json:"id"`
@@ -2965,14 +2917,6 @@ func (v *ServiceCreateServiceCreateService) GetId() string { return v.Id }
 // GetName returns ServiceCreateServiceCreateService.Name, and is useful for accessing the field via an interface.
 func (v *ServiceCreateServiceCreateService) GetName() string { return v.Name }
 
-// ServiceDeleteResponse is returned by ServiceDelete on success.
-type ServiceDeleteResponse struct {
-	ServiceDelete bool `json:"serviceDelete"`
-}
-
-// GetServiceDelete returns ServiceDeleteResponse.ServiceDelete, and is useful for accessing the field via an interface.
-func (v *ServiceDeleteResponse) GetServiceDelete() bool { return v.ServiceDelete }
-
 // ServiceDeployLatestResponse is returned by ServiceDeployLatest on success.
 type ServiceDeployLatestResponse struct {
 	ServiceInstanceDeploy bool `json:"serviceInstanceDeploy"`
@@ -3154,28 +3098,6 @@ type ServiceUpdateResponse struct {
 
 // GetServiceInstanceUpdate returns ServiceUpdateResponse.ServiceInstanceUpdate, and is useful for accessing the field via an interface.
 func (v *ServiceUpdateResponse) GetServiceInstanceUpdate() bool { return v.ServiceInstanceUpdate }
-
-// SharedVariableConfigureResponse is returned by SharedVariableConfigure on success.
-type SharedVariableConfigureResponse struct {
-	SharedVariableConfigure *SharedVariableConfigureSharedVariableConfigureVariable `json:"sharedVariableConfigure"`
-}
-
-// GetSharedVariableConfigure returns SharedVariableConfigureResponse.SharedVariableConfigure, and is useful for accessing the field via an interface.
-func (v *SharedVariableConfigureResponse) GetSharedVariableConfigure() *SharedVariableConfigureSharedVariableConfigureVariable {
-	return v.SharedVariableConfigure
-}
-
-// SharedVariableConfigureSharedVariableConfigureVariable includes the requested fields of the GraphQL type Variable.
-type SharedVariableConfigureSharedVariableConfigureVariable struct {
-	Id   string `json:"id"`
-	Name string `json:"name"`
-}
-
-// GetId returns SharedVariableConfigureSharedVariableConfigureVariable.Id, and is useful for accessing the field via an interface.
-func (v *SharedVariableConfigureSharedVariableConfigureVariable) GetId() string { return v.Id }
-
-// GetName returns SharedVariableConfigureSharedVariableConfigureVariable.Name, and is useful for accessing the field via an interface.
-func (v *SharedVariableConfigureSharedVariableConfigureVariable) GetName() string { return v.Name }
 
 // StageChangesResponse is returned by StageChanges on success.
 type StageChangesResponse struct {
@@ -3667,14 +3589,6 @@ var AllVolumeState = []VolumeState{
 	VolumeStateUpdating,
 }
 
-// WebhookTestResponse is returned by WebhookTest on success.
-type WebhookTestResponse struct {
-	WebhookTest int `json:"webhookTest"`
-}
-
-// GetWebhookTest returns WebhookTestResponse.WebhookTest, and is useful for accessing the field via an interface.
-func (v *WebhookTestResponse) GetWebhookTest() int { return v.WebhookTest }
-
 // WorkflowResponse is returned by Workflow on success.
 type WorkflowResponse struct {
 	WorkflowStatus *WorkflowWorkflowStatusWorkflowResult `json:"workflowStatus"`
@@ -4061,14 +3975,6 @@ type __DeploymentRedeployInput struct {
 // GetId returns __DeploymentRedeployInput.Id, and is useful for accessing the field via an interface.
 func (v *__DeploymentRedeployInput) GetId() string { return v.Id }
 
-// __DeploymentRemoveInput is used internally by genqlient
-type __DeploymentRemoveInput struct {
-	Id string `json:"id"`
-}
-
-// GetId returns __DeploymentRemoveInput.Id, and is useful for accessing the field via an interface.
-func (v *__DeploymentRemoveInput) GetId() string { return v.Id }
-
 // __DeploymentRestartInput is used internally by genqlient
 type __DeploymentRestartInput struct {
 	Id string `json:"id"`
@@ -4186,38 +4092,6 @@ type __EnvironmentDeleteInput struct {
 
 // GetId returns __EnvironmentDeleteInput.Id, and is useful for accessing the field via an interface.
 func (v *__EnvironmentDeleteInput) GetId() string { return v.Id }
-
-// __EnvironmentLogsInput is used internally by genqlient
-type __EnvironmentLogsInput struct {
-	EnvironmentId string  `json:"environmentId,omitempty"`
-	Filter        *string `json:"filter,omitempty"`
-	AnchorDate    *string `json:"anchorDate,omitempty"`
-	BeforeDate    *string `json:"beforeDate,omitempty"`
-	BeforeLimit   *int    `json:"beforeLimit,omitempty"`
-	AfterDate     *string `json:"afterDate,omitempty"`
-	AfterLimit    *int    `json:"afterLimit,omitempty"`
-}
-
-// GetEnvironmentId returns __EnvironmentLogsInput.EnvironmentId, and is useful for accessing the field via an interface.
-func (v *__EnvironmentLogsInput) GetEnvironmentId() string { return v.EnvironmentId }
-
-// GetFilter returns __EnvironmentLogsInput.Filter, and is useful for accessing the field via an interface.
-func (v *__EnvironmentLogsInput) GetFilter() *string { return v.Filter }
-
-// GetAnchorDate returns __EnvironmentLogsInput.AnchorDate, and is useful for accessing the field via an interface.
-func (v *__EnvironmentLogsInput) GetAnchorDate() *string { return v.AnchorDate }
-
-// GetBeforeDate returns __EnvironmentLogsInput.BeforeDate, and is useful for accessing the field via an interface.
-func (v *__EnvironmentLogsInput) GetBeforeDate() *string { return v.BeforeDate }
-
-// GetBeforeLimit returns __EnvironmentLogsInput.BeforeLimit, and is useful for accessing the field via an interface.
-func (v *__EnvironmentLogsInput) GetBeforeLimit() *int { return v.BeforeLimit }
-
-// GetAfterDate returns __EnvironmentLogsInput.AfterDate, and is useful for accessing the field via an interface.
-func (v *__EnvironmentLogsInput) GetAfterDate() *string { return v.AfterDate }
-
-// GetAfterLimit returns __EnvironmentLogsInput.AfterLimit, and is useful for accessing the field via an interface.
-func (v *__EnvironmentLogsInput) GetAfterLimit() *int { return v.AfterLimit }
 
 // __EnvironmentRenameInput is used internally by genqlient
 type __EnvironmentRenameInput struct {
@@ -4523,18 +4397,6 @@ func (v *__PointInTimeRestoreInput) GetTargetTimestamp() time.Time { return v.Ta
 // GetNewServiceName returns __PointInTimeRestoreInput.NewServiceName, and is useful for accessing the field via an interface.
 func (v *__PointInTimeRestoreInput) GetNewServiceName() *string { return v.NewServiceName }
 
-// __PreviewChangeSetInput is used internally by genqlient
-type __PreviewChangeSetInput struct {
-	EnvironmentId string          `json:"environmentId"`
-	Input         json.RawMessage `json:"input"`
-}
-
-// GetEnvironmentId returns __PreviewChangeSetInput.EnvironmentId, and is useful for accessing the field via an interface.
-func (v *__PreviewChangeSetInput) GetEnvironmentId() string { return v.EnvironmentId }
-
-// GetInput returns __PreviewChangeSetInput.Input, and is useful for accessing the field via an interface.
-func (v *__PreviewChangeSetInput) GetInput() json.RawMessage { return v.Input }
-
 // __ProjectCreateInput is used internally by genqlient
 type __ProjectCreateInput struct {
 	Name                   string  `json:"name,omitempty"`
@@ -4723,18 +4585,6 @@ func (v *__ServiceCreateInput) GetBranch() *string { return v.Branch }
 // GetVariables returns __ServiceCreateInput.Variables, and is useful for accessing the field via an interface.
 func (v *__ServiceCreateInput) GetVariables() *scalar.Values { return v.Variables }
 
-// __ServiceDeleteInput is used internally by genqlient
-type __ServiceDeleteInput struct {
-	EnvironmentId string `json:"environmentId"`
-	Id            string `json:"id"`
-}
-
-// GetEnvironmentId returns __ServiceDeleteInput.EnvironmentId, and is useful for accessing the field via an interface.
-func (v *__ServiceDeleteInput) GetEnvironmentId() string { return v.EnvironmentId }
-
-// GetId returns __ServiceDeleteInput.Id, and is useful for accessing the field via an interface.
-func (v *__ServiceDeleteInput) GetId() string { return v.Id }
-
 // __ServiceDeployInput is used internally by genqlient
 type __ServiceDeployInput struct {
 	EnvironmentId string  `json:"environmentId,omitempty"`
@@ -4858,32 +4708,6 @@ func (v *__ServiceUpdateInput) GetRestartPolicyType() *RestartPolicyType { retur
 
 // GetRestartPolicyMaxRetries returns __ServiceUpdateInput.RestartPolicyMaxRetries, and is useful for accessing the field via an interface.
 func (v *__ServiceUpdateInput) GetRestartPolicyMaxRetries() *int { return v.RestartPolicyMaxRetries }
-
-// __SharedVariableConfigureInput is used internally by genqlient
-type __SharedVariableConfigureInput struct {
-	ProjectId          string   `json:"projectId"`
-	EnvironmentId      string   `json:"environmentId"`
-	Name               string   `json:"name"`
-	EnabledServiceIds  []string `json:"enabledServiceIds"`
-	DisabledServiceIds []string `json:"disabledServiceIds"`
-}
-
-// GetProjectId returns __SharedVariableConfigureInput.ProjectId, and is useful for accessing the field via an interface.
-func (v *__SharedVariableConfigureInput) GetProjectId() string { return v.ProjectId }
-
-// GetEnvironmentId returns __SharedVariableConfigureInput.EnvironmentId, and is useful for accessing the field via an interface.
-func (v *__SharedVariableConfigureInput) GetEnvironmentId() string { return v.EnvironmentId }
-
-// GetName returns __SharedVariableConfigureInput.Name, and is useful for accessing the field via an interface.
-func (v *__SharedVariableConfigureInput) GetName() string { return v.Name }
-
-// GetEnabledServiceIds returns __SharedVariableConfigureInput.EnabledServiceIds, and is useful for accessing the field via an interface.
-func (v *__SharedVariableConfigureInput) GetEnabledServiceIds() []string { return v.EnabledServiceIds }
-
-// GetDisabledServiceIds returns __SharedVariableConfigureInput.DisabledServiceIds, and is useful for accessing the field via an interface.
-func (v *__SharedVariableConfigureInput) GetDisabledServiceIds() []string {
-	return v.DisabledServiceIds
-}
 
 // __StageChangesInput is used internally by genqlient
 type __StageChangesInput struct {
@@ -5056,18 +4880,6 @@ func (v *__VolumeInstancesInput) GetFirst() int { return v.First }
 
 // GetAfter returns __VolumeInstancesInput.After, and is useful for accessing the field via an interface.
 func (v *__VolumeInstancesInput) GetAfter() *string { return v.After }
-
-// __WebhookTestInput is used internally by genqlient
-type __WebhookTestInput struct {
-	Url     string `json:"url"`
-	Payload string `json:"payload"`
-}
-
-// GetUrl returns __WebhookTestInput.Url, and is useful for accessing the field via an interface.
-func (v *__WebhookTestInput) GetUrl() string { return v.Url }
-
-// GetPayload returns __WebhookTestInput.Payload, and is useful for accessing the field via an interface.
-func (v *__WebhookTestInput) GetPayload() string { return v.Payload }
 
 // __WorkflowInput is used internally by genqlient
 type __WorkflowInput struct {
@@ -6155,38 +5967,6 @@ func DeploymentRedeploy(
 	return data_, err_
 }
 
-// The mutation executed by DeploymentRemove.
-const DeploymentRemove_Operation = `
-mutation DeploymentRemove ($id: String!) {
-	deploymentRemove(id: $id)
-}
-`
-
-func DeploymentRemove(
-	ctx_ context.Context,
-	client_ graphql.Client,
-	id string,
-) (data_ *DeploymentRemoveResponse, err_ error) {
-	req_ := &graphql.Request{
-		OpName: "DeploymentRemove",
-		Query:  DeploymentRemove_Operation,
-		Variables: &__DeploymentRemoveInput{
-			Id: id,
-		},
-	}
-
-	data_ = &DeploymentRemoveResponse{}
-	resp_ := &graphql.Response{Data: data_}
-
-	err_ = client_.MakeRequest(
-		ctx_,
-		req_,
-		resp_,
-	)
-
-	return data_, err_
-}
-
 // The mutation executed by DeploymentRestart.
 const DeploymentRestart_Operation = `
 mutation DeploymentRestart ($id: String!) {
@@ -6575,66 +6355,6 @@ func EnvironmentDelete(
 	}
 
 	data_ = &EnvironmentDeleteResponse{}
-	resp_ := &graphql.Response{Data: data_}
-
-	err_ = client_.MakeRequest(
-		ctx_,
-		req_,
-		resp_,
-	)
-
-	return data_, err_
-}
-
-// The query executed by EnvironmentLogs.
-const EnvironmentLogs_Operation = `
-query EnvironmentLogs ($environmentId: String!, $filter: String, $anchorDate: String, $beforeDate: String, $beforeLimit: Int, $afterDate: String, $afterLimit: Int) {
-	environmentLogs(environmentId: $environmentId, filter: $filter, anchorDate: $anchorDate, beforeDate: $beforeDate, beforeLimit: $beforeLimit, afterDate: $afterDate, afterLimit: $afterLimit) {
-		... LogFields
-	}
-}
-fragment LogFields on Log {
-	timestamp
-	message
-	severity
-	attributes {
-		key
-		value
-	}
-	tags {
-		serviceId
-		deploymentId
-		deploymentInstanceId
-	}
-}
-`
-
-func EnvironmentLogs(
-	ctx_ context.Context,
-	client_ graphql.Client,
-	environmentId string,
-	filter *string,
-	anchorDate *string,
-	beforeDate *string,
-	beforeLimit *int,
-	afterDate *string,
-	afterLimit *int,
-) (data_ *EnvironmentLogsResponse, err_ error) {
-	req_ := &graphql.Request{
-		OpName: "EnvironmentLogs",
-		Query:  EnvironmentLogs_Operation,
-		Variables: &__EnvironmentLogsInput{
-			EnvironmentId: environmentId,
-			Filter:        filter,
-			AnchorDate:    anchorDate,
-			BeforeDate:    beforeDate,
-			BeforeLimit:   beforeLimit,
-			AfterDate:     afterDate,
-			AfterLimit:    afterLimit,
-		},
-	}
-
-	data_ = &EnvironmentLogsResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -7458,44 +7178,6 @@ func PointInTimeRestore(
 	return data_, err_
 }
 
-// The mutation executed by PreviewChangeSet.
-const PreviewChangeSet_Operation = `
-mutation PreviewChangeSet ($environmentId: String!, $input: JSON!) {
-	environmentPreviewChangeSet(environmentId: $environmentId, input: $input) {
-		changeSet
-		diagnostics
-		effects
-	}
-}
-`
-
-func PreviewChangeSet(
-	ctx_ context.Context,
-	client_ graphql.Client,
-	environmentId string,
-	input json.RawMessage,
-) (data_ *PreviewChangeSetResponse, err_ error) {
-	req_ := &graphql.Request{
-		OpName: "PreviewChangeSet",
-		Query:  PreviewChangeSet_Operation,
-		Variables: &__PreviewChangeSetInput{
-			EnvironmentId: environmentId,
-			Input:         input,
-		},
-	}
-
-	data_ = &PreviewChangeSetResponse{}
-	resp_ := &graphql.Response{Data: data_}
-
-	err_ = client_.MakeRequest(
-		ctx_,
-		req_,
-		resp_,
-	)
-
-	return data_, err_
-}
-
 // The query executed by Project.
 const Project_Operation = `
 query Project ($id: String!) {
@@ -8006,40 +7688,6 @@ func ServiceCreateEmpty(
 	return data_, err_
 }
 
-// The mutation executed by ServiceDelete.
-const ServiceDelete_Operation = `
-mutation ServiceDelete ($environmentId: String!, $id: String!) {
-	serviceDelete(environmentId: $environmentId, id: $id)
-}
-`
-
-func ServiceDelete(
-	ctx_ context.Context,
-	client_ graphql.Client,
-	environmentId string,
-	id string,
-) (data_ *ServiceDeleteResponse, err_ error) {
-	req_ := &graphql.Request{
-		OpName: "ServiceDelete",
-		Query:  ServiceDelete_Operation,
-		Variables: &__ServiceDeleteInput{
-			EnvironmentId: environmentId,
-			Id:            id,
-		},
-	}
-
-	data_ = &ServiceDeleteResponse{}
-	resp_ := &graphql.Response{Data: data_}
-
-	err_ = client_.MakeRequest(
-		ctx_,
-		req_,
-		resp_,
-	)
-
-	return data_, err_
-}
-
 // The mutation executed by ServiceDeploy.
 const ServiceDeploy_Operation = `
 mutation ServiceDeploy ($environmentId: String!, $serviceId: String!, $commitSha: String) {
@@ -8313,49 +7961,6 @@ func ServiceUpdate(
 	}
 
 	data_ = &ServiceUpdateResponse{}
-	resp_ := &graphql.Response{Data: data_}
-
-	err_ = client_.MakeRequest(
-		ctx_,
-		req_,
-		resp_,
-	)
-
-	return data_, err_
-}
-
-// The mutation executed by SharedVariableConfigure.
-const SharedVariableConfigure_Operation = `
-mutation SharedVariableConfigure ($projectId: String!, $environmentId: String!, $name: String!, $enabledServiceIds: [String!]!, $disabledServiceIds: [String!]!) {
-	sharedVariableConfigure(input: {projectId:$projectId,environmentId:$environmentId,name:$name,enabledServiceIds:$enabledServiceIds,disabledServiceIds:$disabledServiceIds}) {
-		id
-		name
-	}
-}
-`
-
-func SharedVariableConfigure(
-	ctx_ context.Context,
-	client_ graphql.Client,
-	projectId string,
-	environmentId string,
-	name string,
-	enabledServiceIds []string,
-	disabledServiceIds []string,
-) (data_ *SharedVariableConfigureResponse, err_ error) {
-	req_ := &graphql.Request{
-		OpName: "SharedVariableConfigure",
-		Query:  SharedVariableConfigure_Operation,
-		Variables: &__SharedVariableConfigureInput{
-			ProjectId:          projectId,
-			EnvironmentId:      environmentId,
-			Name:               name,
-			EnabledServiceIds:  enabledServiceIds,
-			DisabledServiceIds: disabledServiceIds,
-		},
-	}
-
-	data_ = &SharedVariableConfigureResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
@@ -8911,40 +8516,6 @@ func VolumeInstances(
 	}
 
 	data_ = &VolumeInstancesResponse{}
-	resp_ := &graphql.Response{Data: data_}
-
-	err_ = client_.MakeRequest(
-		ctx_,
-		req_,
-		resp_,
-	)
-
-	return data_, err_
-}
-
-// The mutation executed by WebhookTest.
-const WebhookTest_Operation = `
-mutation WebhookTest ($url: String!, $payload: String!) {
-	webhookTest(url: $url, payload: $payload)
-}
-`
-
-func WebhookTest(
-	ctx_ context.Context,
-	client_ graphql.Client,
-	url string,
-	payload string,
-) (data_ *WebhookTestResponse, err_ error) {
-	req_ := &graphql.Request{
-		OpName: "WebhookTest",
-		Query:  WebhookTest_Operation,
-		Variables: &__WebhookTestInput{
-			Url:     url,
-			Payload: payload,
-		},
-	}
-
-	data_ = &WebhookTestResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
