@@ -399,7 +399,7 @@ func FuzzReply(f *testing.F) {
 			}
 		}
 		n, err := email.New(email.Config{
-			Host: host, Encryption: email.Opportunistic, Hello: "x", Timeout: time.Second, From: "runbook@example.edu", To: []string{"on-call@example.edu"},
+			Host: host, Encryption: email.Opportunistic, Hello: "x", Timeout: 50 * time.Millisecond, From: "runbook@example.edu", To: []string{"on-call@example.edu"},
 			Dial: scripted(map[string]string{"greeting": greeting, "EHLO": ehlo, "RCPT": rcpt, "DATA": data, ".": end, "QUIT": "close"}),
 		})
 		require.NoError(t, err)

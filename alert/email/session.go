@@ -41,7 +41,8 @@ func (n *Notifier) connect(ctx context.Context) (*session, error) {
 		policy = gomail.TLSOpportunistic
 	}
 	options := []gomail.Option{
-		gomail.WithPort(n.cfg.Port), gomail.WithTLSPolicy(policy), gomail.WithTLSConfig(n.cfg.TLS.Clone()), gomail.WithTimeout(n.cfg.Timeout),
+		gomail.WithPort(n.cfg.Port), gomail.WithTLSPolicy(policy), gomail.WithTLSConfig(n.cfg.TLS.Clone()),
+		gomail.WithTimeout(n.cfg.Timeout + time.Minute), // the context ends it
 		gomail.WithDialContextFunc(s.dial), gomail.WithoutSMTPUTF8(), // addresses are ASCII, and the next server may not know it
 	}
 	if n.cfg.Hello != "" {
