@@ -60,7 +60,9 @@ func newTarget(t Target) *target { return &target{Target: t, tokens: float64(t.B
 
 // storms takes note that a conversation begins, or reports that too many do.
 func (t *target) storms(now time.Time) bool {
-	t.begins = slices.DeleteFunc(t.begins, func(at time.Time) bool { return now.Sub(at) >= time.Minute })
+	for len(t.begins) > 0 && now.Sub(t.begins[0]) >= time.Minute {
+		t.begins = t.begins[1:]
+	}
 	if len(t.begins) >= t.Storm {
 		return true
 	}
@@ -150,7 +152,7 @@ func (r *Router) launches(now time.Time) (list []launch, next time.Time) {
 				break
 			}
 			th := t.line[0]
-			t.line = slices.Delete(t.line, 0, 1)
+			t.line[0], t.line = nil, t.line[1:]
 			th.inLine = false
 			m := th.Message
 			m.Sending, m.hangs = true, false

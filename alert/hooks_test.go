@@ -285,6 +285,25 @@ func TestRemovedCheckClosesItsOwnFeeds(t *testing.T) {
 	})
 }
 
+// What does not answer is not fast; what does not answer in time is slow.
+func TestResponseTimeOfNoAnswer(t *testing.T) {
+	inTime(t, func(t *testing.T) {
+		e, out := run(t, []alert.Input{{Name: alert.InputResponseTime, Kind: alert.Gauge, Unit: health.Seconds}}, nil,
+			alert.Rule{Name: "slow", Input: alert.InputResponseTime, When: alert.Above{Limit: 5}, Severity: alert.High})
+		result := func(cause health.Cause, took time.Duration) {
+			e.HealthHooks("production").OnResult(t.Context(), health.State{Name: "app", Last: health.Result{Status: health.Unhealthy, Cause: cause, Duration: took}})
+		}
+		result(health.CauseTimeout, 10*time.Second)
+		assert.Equal(t, []string{"slow/app firing"}, out.take())
+		for _, cause := range []health.Cause{health.CauseRefused, health.CauseDNS, health.CauseUnreachable, health.CauseTLS, health.CauseConnection} {
+			result(cause, time.Millisecond)
+		}
+		assert.Empty(t, out.take())
+		result(health.CauseStatus, time.Second)
+		assert.Equal(t, []string{"slow/app resolved"}, out.take())
+	})
+}
+
 func TestUnitsOfMeasurements(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		e, out := run(t, []alert.Input{{Name: alert.InputMemory, Kind: alert.Gauge, Unit: health.Percent}, {Name: "lag", Kind: alert.Gauge, Unit: health.Seconds}}, nil,

@@ -212,6 +212,7 @@ func TestRestartDoesNotResolveFalsely(t *testing.T) {
 		time.Sleep(15 * time.Second)
 		c.Count(100, 0, "")
 		h.Result(false, "")
+		time.Sleep(2 * time.Second) // until the rules over others were evaluated as well
 		assert.ElementsMatch(t, []string{"rate/app resolved", "row/app resolved", "both/app resolved"}, over(), "windows were watched, and results seen")
 		time.Sleep(time.Minute)
 		c.Count(100, 0, "")

@@ -415,7 +415,7 @@ func TestMemoryOfTenThousandGroups(t *testing.T) {
 		cfg := one(in)
 		cfg.Store = nil
 		cfg.Routes[0].GroupBy = []string{"entity"}
-		cfg.Targets[0].Storm, cfg.Targets[0].PerSecond = 1<<30, 1e6
+		cfg.Targets[0].Storm, cfg.Targets[0].PerSecond, cfg.Targets[0].Burst = 1<<30, 1e6, 1<<20
 		r := router(t, cfg)
 		before, goroutines := heap(), runtime.NumGoroutine()
 		for i := range 10_000 {

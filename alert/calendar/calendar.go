@@ -204,12 +204,10 @@ func (c *Calendar) special(date time.Time) (Day, bool) {
 	if c.show[date.Year()] == key {
 		return Day{Date: key, Name: "Royal Queensland Show"}, true
 	}
-	whole, ok := rule(c.cfg.Region, date)
-	d, corrected := correction(c.cfg.Region, date)
-	if corrected && !(ok && d.part()) { // a part of a holiday is no less a holiday
+	if d, ok := correction(c.cfg.Region, date); ok {
 		return d, true
 	}
-	return whole, ok
+	return rule(c.cfg.Region, date)
 }
 
 // Holiday returns what is special about the day on which t is in the region: a holiday,

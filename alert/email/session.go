@@ -42,7 +42,7 @@ func (n *Notifier) connect(ctx context.Context) (*session, error) {
 	}
 	options := []gomail.Option{
 		gomail.WithPort(n.cfg.Port), gomail.WithTLSPolicy(policy), gomail.WithTLSConfig(n.cfg.TLS.Clone()),
-		gomail.WithTimeout(n.cfg.Timeout + time.Minute), // the context ends it
+		gomail.WithTimeout(n.cfg.Timeout + time.Minute),              // the context ends it
 		gomail.WithDialContextFunc(s.dial), gomail.WithoutSMTPUTF8(), // addresses are ASCII, and the next server may not know it
 	}
 	if n.cfg.Hello != "" {
@@ -146,9 +146,7 @@ func (s *session) data(mail []byte) error {
 		return s.failed("data", err, false)
 	}
 	if _, err := io.Copy(w, bytes.NewReader(mail)); err != nil {
-		err := s.failed("content", err, false)
-		s.client = nil // a farewell would end the mail, and half of it would be sent
-		return err
+		return s.failed("content", err, false) // nothing can be written any more, so the mail cannot end
 	}
 	if err := w.Close(); err != nil {
 		return s.failed("send", err, true)
