@@ -33,8 +33,8 @@ func (r *Router) Acknowledge(ctx context.Context, key string, ack Acknowledgemen
 // ErrNoAlert means that no alert of that key fires.
 var ErrNoAlert = errors.New("no such alert")
 
-// An AlertStatus is an alert, and who was told of it.
-type AlertStatus struct {
+// A Status is an alert, and who was told of it.
+type Status struct {
 	Alert
 	// Told are the names of the targets that were told that it fires, in order.
 	Told []string
@@ -46,20 +46,20 @@ type AlertStatus struct {
 
 // Alerts returns all alerts that are pending, that fire, or whose end is still to be
 // told: the worst first, and of the same severity the oldest.
-func (r *Router) Alerts() []AlertStatus {
+func (r *Router) Alerts() []Status {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	list := make([]AlertStatus, 0, len(r.alerts))
+	list := make([]Status, 0, len(r.alerts))
 	for _, t := range r.alerts {
 		list = append(list, r.status(t, now))
 	}
-	slices.SortFunc(list, func(a, b AlertStatus) int { return worstFirst(a.Alert, b.Alert) })
+	slices.SortFunc(list, func(a, b Status) int { return worstFirst(a.Alert, b.Alert) })
 	return list
 }
 
-func (r *Router) status(t *tracked, now time.Time) AlertStatus {
-	s := AlertStatus{Alert: t.alert.clone(), Unrouted: t.unrouted && t.alert.State == Firing}
+func (r *Router) status(t *tracked, now time.Time) Status {
+	s := Status{Alert: t.alert.clone(), Unrouted: t.unrouted && t.alert.State == Firing}
 	for _, th := range t.tellers {
 		if _, ok := th.Told[t.alert.Key]; ok {
 			s.Told = append(s.Told, th.Target)

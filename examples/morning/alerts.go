@@ -13,6 +13,7 @@ import (
 	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/alert"
 	"go.acu.edu.au/runbook/alert/alerttest"
+	"go.acu.edu.au/runbook/alert/email"
 	"go.acu.edu.au/runbook/alert/slack"
 	"go.acu.edu.au/runbook/alert/twilio"
 	"go.acu.edu.au/runbook/examples/internal/config"
@@ -23,12 +24,22 @@ import (
 type alerts struct {
 	Zone  string         `config:"zone"`
 	Slack *slackSettings `config:"slack"`
+	Email *emailSettings `config:"email"`
 	SMS   *smsSettings   `config:"sms"`
 }
 
 type slackSettings struct {
 	Channel string         `config:"channel,required"`
 	Token   runbook.Secret `config:"token,required"`
+}
+
+type emailSettings struct {
+	Host     string         `config:"host,required"`
+	Port     int            `config:"port"`
+	Username string         `config:"username"`
+	Password runbook.Secret `config:"password"`
+	From     string         `config:"from,required"`
+	To       []string       `config:"to,required"`
 }
 
 type smsSettings struct {
@@ -80,6 +91,10 @@ func (a *alerts) targets(file *config.File, embedded bool) (list []alert.Target,
 	if s := a.Slack; s != nil && !s.Token.IsZero() { // what is missing was told
 		n, err := slack.New(slack.Config{Channel: s.Channel, Token: s.Token, Zone: zone})
 		add("alerts.slack", alert.Target{Name: "slack"}, n, err)
+	}
+	if s := a.Email; s != nil && (s.Username == "" || !s.Password.IsZero()) {
+		n, err := email.New(email.Config{Host: s.Host, Port: s.Port, Username: s.Username, Password: s.Password, From: s.From, To: s.To, Zone: zone})
+		add("alerts.email", alert.Target{Name: "email"}, n, err)
 	}
 	if s := a.SMS; s != nil && !s.Token.IsZero() && !s.Account.IsZero() {
 		n, err := twilio.New(twilio.Config{AccountSID: s.Account, AuthToken: s.Token, From: s.From, To: s.To, Zone: zone})
@@ -205,7 +220,7 @@ func (d *deliveries) wait(ctx context.Context, router *alert.Router) {
 }
 
 // told says of an alert who was told.
-func (d *deliveries) told(a alert.Alert, statuses []alert.AlertStatus, names []string, notify bool) (list []tellReport) {
+func (d *deliveries) told(a alert.Alert, statuses []alert.Status, names []string, notify bool) (list []tellReport) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	list = []tellReport{}

@@ -32,14 +32,14 @@ func TestAlerts(t *testing.T) {
 	require.NotEmpty(t, dry)
 	for _, a := range dry {
 		assert.Equal(t, "production", a.Environment)
-		assert.Equal(t, []tellReport{{Target: "slack"}}, a.Told)
+		assert.Equal(t, []tellReport{{Target: "slack"}, {Target: "email"}}, a.Told)
 	}
 	assert.Equal(t, "application", dry[0].Check)
 	assert.Equal(t, "critical", dry[0].Severity.String())
 	told := alertsFor(t, "-scenario", "application-down", "-notify")
 	require.Len(t, told, len(dry))
 	for _, a := range told {
-		assert.Equal(t, []tellReport{{Target: "slack", Delivered: true}}, a.Told)
+		assert.Equal(t, []tellReport{{Target: "slack", Delivered: true}, {Target: "email", Delivered: true}}, a.Told)
 	}
 }
 
