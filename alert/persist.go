@@ -81,6 +81,10 @@ func (r *Router) encode(name recordName) ([]byte, error) {
 		if s, ok := r.silences[name.id]; ok {
 			v = s
 		}
+	case "draft":
+		if d, ok := r.drafts[name.id]; ok {
+			v = d
+		}
 	case "dead":
 		for _, d := range r.dead {
 			if deadID(d) == name.id {
@@ -196,6 +200,12 @@ func (r *Router) loadRecord(record Record, states *[]threadState) error {
 			return err
 		}
 		r.silences[s.ID] = s
+	case "draft":
+		var d Draft
+		if err := json.Unmarshal(record.Data, &d); err != nil {
+			return err
+		}
+		r.drafts[d.ID] = d
 	case "dead":
 		var d Delivery
 		if err := json.Unmarshal(record.Data, &d); err != nil {

@@ -11,7 +11,8 @@ import (
 
 // Post tells everyone what somebody wrote: to all targets of the audience Everyone, or
 // to those that are named. Posts of one ID arrive in the order in which they were
-// posted, in one thread. Nothing mutes them.
+// posted, in one thread. Nothing mutes them. Of a target with NeedsApproval, which must be
+// named, it becomes a [Draft].
 func (r *Router) Post(ctx context.Context, p Post, targets ...string) error {
 	now := time.Now()
 	p.Components = maps.Clone(p.Components)
@@ -30,6 +31,10 @@ func (r *Router) Post(ctx context.Context, p Post, targets ...string) error {
 		return err
 	}
 	for _, t := range chosen {
+		if t.NeedsApproval {
+			r.draft(t, p, now)
+			continue
+		}
 		r.queue(t, "post:"+p.ID, queued{Kind: KindPost, Post: &p, Last: p.Last}, now)
 	}
 	return r.unlockAndStore(ctx)
@@ -38,7 +43,7 @@ func (r *Router) Post(ctx context.Context, p Post, targets ...string) error {
 func (r *Router) everyone(names []string) (chosen []*target, err error) {
 	if len(names) == 0 {
 		for _, t := range r.cfg.Targets {
-			if t.Audience == Everyone {
+			if t.Audience == Everyone && !t.NeedsApproval {
 				names = append(names, t.Name)
 			}
 		}

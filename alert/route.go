@@ -73,6 +73,10 @@ type Target struct {
 	// severities in Severities, or Critical if there are none, in the environments of
 	// RouterConfig.PageEnvironments.
 	Pages bool
+	// NeedsApproval says that it is told nothing before a person has approved it, see
+	// [Router.Approve]: a vendor's support. It is of the audience Everyone, and is posted
+	// to by its name only.
+	NeedsApproval bool
 	// Severities are those it is told of. None means all.
 	Severities []Severity
 	// Quiet are times in which it is told of nothing that can wait: alerts below
@@ -303,7 +307,11 @@ func (t *Target) setDefaults() (problems []error) {
 	switch t.Audience {
 	case "":
 		t.Audience = Operators
+		fallthrough
 	case Operators:
+		if t.NeedsApproval {
+			bad("alerts do not wait for approval: a target with NeedsApproval is of the audience Everyone")
+		}
 	case Everyone:
 		if t.Pages {
 			bad("a target for everyone cannot page")

@@ -27,6 +27,7 @@ type Router struct {
 	groups   map[string]*group   // by ID; those with members
 	threads  map[string]*thread  // by ID
 	silences map[string]Silence
+	drafts   map[string]Draft
 	dead     []Delivery
 	parents  map[string]int        // how many alerts name a key as their parent
 	sources  []map[string]*tracked // the alerts that explain, for each inhibition
@@ -65,6 +66,7 @@ func NewRouter(cfg RouterConfig) (*Router, error) {
 func (r *Router) reset() {
 	r.alerts, r.groups, r.threads = make(map[string]*tracked), make(map[string]*group), make(map[string]*thread)
 	r.silences, r.dirty, r.dead, r.due = make(map[string]Silence), make(map[recordName]struct{}), nil, nil
+	r.drafts = make(map[string]Draft)
 	r.parents, r.sources = make(map[string]int), make([]map[string]*tracked, len(r.cfg.Inhibitions))
 	r.targets = make(map[string]*target, len(r.cfg.Targets))
 	for _, t := range r.cfg.Targets {
