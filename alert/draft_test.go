@@ -37,6 +37,7 @@ func TestDrafts(t *testing.T) {
 		require.NoError(t, r.Post(t.Context(), post))
 		assert.Empty(t, r.Drafts(), "a vendor is written to by name only")
 		require.NoError(t, r.Post(t.Context(), post, "canvas-support"))
+		time.Sleep(time.Second)
 		require.NoError(t, r.Post(t.Context(), alert.Post{ID: "incident-8", Title: "never mind"}, "canvas-support"))
 		require.NoError(t, r.Stop(t.Context()))
 

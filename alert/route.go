@@ -21,7 +21,9 @@ type RouterConfig struct {
 	// alert that no route matches is an error of the configuration that shows in
 	// [Router.Alerts]; end with a route that matches everything.
 	Routes []Route
-	// Store keeps what must survive a crash. Nil means that nothing does.
+	// Store keeps what must survive a crash. Nil means that nothing does. While it takes no
+	// writes for more than ten seconds, messages are sent all the same, and Handle and the
+	// others return its error.
 	Store Store
 	// PageEnvironments are the environments for which targets that page are used, in
 	// whatever case. None means "production" and "prod".
@@ -239,8 +241,8 @@ func (c RouterConfig) defaults() (RouterConfig, error) {
 			continue
 		}
 		f, ok := byName[t.Fallback]
-		if !ok || f.Name == t.Name || f.Audience != t.Audience {
-			bad("target %q: the fallback %q must be another target of the same audience", t.Name, t.Fallback)
+		if !ok || f.Name == t.Name || f.Audience != t.Audience || f.NeedsApproval {
+			bad("target %q: the fallback %q must be another target of the same audience, without NeedsApproval", t.Name, t.Fallback)
 		}
 	}
 	c.Routes = slices.Clone(c.Routes)

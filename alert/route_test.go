@@ -23,6 +23,7 @@ func TestNewRouterReportsAllProblems(t *testing.T) {
 		Targets: []alert.Target{
 			{Name: "a b"}, {Name: "twice", Notifier: n}, {Name: "twice", Notifier: n}, {Name: "x", Notifier: n, Audience: "dogs"},
 			{Name: "status", Notifier: n, Audience: alert.Everyone, Pages: true, Fallback: "ops"}, {Name: "ops", Notifier: n, Fallback: "ops", Timeout: -1},
+			{Name: "vendor", Notifier: n, Audience: alert.Everyone, NeedsApproval: true}, {Name: "page", Notifier: n, Audience: alert.Everyone, Fallback: "vendor"},
 			{Name: "sev", Notifier: n, Severities: []alert.Severity{7}, QuietUnless: 8, Quiet: []health.Window{bad}},
 		},
 		Routes: []alert.Route{
@@ -34,7 +35,7 @@ func TestNewRouterReportsAllProblems(t *testing.T) {
 	})
 	for _, want := range []string{
 		`target "a b": the name`, `target "a b": has no notifier`, `target "twice": is there twice`, `target "x": audience "dogs"`,
-		`target "status": a target for everyone cannot page`, `target "status": the fallback "ops"`, `target "ops": the fallback "ops"`, `target "ops": a limit is negative`,
+		`target "status": a target for everyone cannot page`, `target "status": the fallback "ops"`, `target "ops": the fallback "ops"`, `target "page": the fallback "vendor"`, `target "ops": a limit is negative`,
 		"severity 7", "severity 8", `target "sev": quiet`, `route "": the name`, `route "": target "status" is for everyone`, `route "r": is there twice`, `route "r": names no target`,
 		`route "r": there is no target "nobody"`, `route "r": Update is negative`, "severity 6", `notices: "status"`, `notices: "unknown"`, "maintenance 1", "maintenance 2", "severity 5", "inhibition 1",
 	} {

@@ -114,10 +114,19 @@ func TestRefused(t *testing.T) {
 		assert.NotEqual(t, slack.attempts()[0].Key, slack.told()[0].Key, "it is another conversation")
 		assert.Len(t, slack.told()[0].Alerts, 1, "of what it refused it is not told")
 
-		// The end that is refused goes to the fallback, which was told of it.
+		// So is an alert that comes again.
+		handle(t, r, over(a))
+		pass(2 * time.Minute)
+		a.Fired = time.Now()
+		handle(t, r, a)
+		pass(10 * time.Minute)
+		require.Len(t, slack.told(), 2)
+		assert.Len(t, slack.told()[1].Alerts, 2)
+
+		// The end is told to both.
 		handle(t, r, over(a), over(b))
 		pass(time.Minute)
-		assert.Equal(t, alert.KindResolved, slack.told()[1].Kind)
+		assert.Equal(t, alert.KindResolved, slack.told()[len(slack.told())-1].Kind)
 		assert.Equal(t, alert.KindResolved, mail.told()[len(mail.told())-1].Kind)
 		assert.Empty(t, r.Alerts())
 		stop(t, r)

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -335,6 +336,7 @@ func TestHostileAlert(t *testing.T) {
 		pass(time.Second)
 		n := in.told()[0]
 		assert.NotContains(t, n.Title, "\n")
+		assert.True(t, utf8.ValidString(n.Title+n.Text))
 		assert.NotContains(t, n.Text, "\x1b")
 		assert.NotContains(t, n.Text, "\nBcc")
 		assert.Less(t, len(n.Text), 2000)
