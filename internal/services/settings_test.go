@@ -89,14 +89,17 @@ func testParallel(s *site, c *canvas) {
 
 func testMaxConcurrent(s *site, c *canvas) {
 	s.Restart(map[string]string{"MAX_CONCURRENT_TASKS": "2"})
-	c.slow(400 * time.Millisecond)
+	c.slow(2 * time.Second) // so that none ends while the six are handed in, on a busy machine too
 	me := s.login()
 	var ids []string
 	for range 6 {
 		ids = append(ids, s.submit(me, 1))
 	}
-	s.eventually("two tasks are in progress", func() bool { return s.metrics()["active_qa_tasks"] == 2. })
-	assert.EqualValues(s.t, 4, s.metrics()["queued_qa_tasks"])
+	s.eventually("two tasks are in progress, and four wait", func() bool {
+		m := s.metrics()
+		return m["active_qa_tasks"] == 2. && m["queued_qa_tasks"] == 4.
+	})
+	c.slow(200 * time.Millisecond)
 	for _, id := range ids {
 		for s.task(me, id)["status"] != "completed" {
 			require.LessOrEqual(s.t, s.metrics()["active_qa_tasks"], 2.)
