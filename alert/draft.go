@@ -1,6 +1,7 @@
 package alert
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -32,7 +33,7 @@ func (r *Router) Drafts() []Draft {
 	for _, d := range r.drafts {
 		list = append(list, d)
 	}
-	slices.SortFunc(list, func(a, b Draft) int { return a.At.Compare(b.At) })
+	slices.SortFunc(list, func(a, b Draft) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID)) })
 	return list
 }
 

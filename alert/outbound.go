@@ -43,11 +43,11 @@ func (o *outbound) put(a Alert) {
 	} else {
 		delete(o.firing, a.Key)
 	}
-	waiting := o.queue[a.Key]
+	waiting, known := o.queue[a.Key]
 	switch n := len(waiting); {
 	case o.closed:
 		return
-	case n == 0:
+	case !known: // an empty queue that is known is still in the hands of a worker
 		o.order = append(o.order, a.Key)
 	case n > 1 && waiting[n-1].State == a.State: // the first may be on its way
 		waiting[n-1] = a // only the newest counts
