@@ -71,3 +71,16 @@ func TestOperatorsNeedNoApproval(t *testing.T) {
 	})
 	assert.ErrorContains(t, err, "alerts do not wait for approval")
 }
+
+// What was approved for a vendor is not told to others when the vendor cannot be reached.
+func TestApprovedForOneIsForOne(t *testing.T) {
+	_, err := alert.NewRouter(alert.RouterConfig{
+		Targets: []alert.Target{
+			{Name: "alerts", Notifier: &alerttest.Recorder{}},
+			{Name: "status", Notifier: &alerttest.Recorder{}, Audience: alert.Everyone},
+			{Name: "vendor", Notifier: &alerttest.Recorder{}, Audience: alert.Everyone, NeedsApproval: true, Fallback: "status"},
+		},
+		Routes: []alert.Route{{Name: "all", Targets: []string{"alerts"}}},
+	})
+	assert.ErrorContains(t, err, "for it alone")
+}

@@ -76,8 +76,8 @@ type Target struct {
 	// RouterConfig.PageEnvironments.
 	Pages bool
 	// NeedsApproval says that it is told nothing before a person has approved it, see
-	// [Router.Approve]: a vendor's support. It is of the audience Everyone, and is posted
-	// to by its name only.
+	// [Router.Approve]: a vendor's support. It is of the audience Everyone, is posted to by
+	// its name only, and has no fallback.
 	NeedsApproval bool
 	// Severities are those it is told of. None means all.
 	Severities []Severity
@@ -238,6 +238,10 @@ func (c RouterConfig) defaults() (RouterConfig, error) {
 	}
 	for _, t := range c.Targets {
 		if t.Fallback == "" {
+			continue
+		}
+		if t.NeedsApproval {
+			bad("target %q: what was approved for it is for it alone: it has no fallback", t.Name)
 			continue
 		}
 		f, ok := byName[t.Fallback]

@@ -177,7 +177,7 @@ func tell(ctx context.Context, r *report, targets []alert.Target, zone *time.Loc
 			return fmt.Errorf("morning: alerts: %w", err)
 		}
 	}
-	d.wait(ctx, router)
+	waitFor(ctx, router, names)
 	statuses := router.Alerts()
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
@@ -202,21 +202,34 @@ func (d *deliveries) note(a alert.Attempt) {
 	}
 }
 
-// wait waits until everything has arrived or was refused.
-func (d *deliveries) wait(ctx context.Context, router *alert.Router) {
+// waitFor waits until everybody was told who is to be told, or refused it.
+func waitFor(ctx context.Context, router *alert.Router, names []string) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	for first := true; ; first = false {
+	for !settled(router, names) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(20 * time.Millisecond):
-		}
-		waiting := slices.ContainsFunc(router.Deliveries(), func(w alert.Delivery) bool { return !w.Refused })
-		if !waiting && !first {
-			return
+		case <-time.After(5 * time.Millisecond):
 		}
 	}
+}
+
+// settled reports whether each target was told of each alert, is not to be told, or
+// refused it.
+func settled(router *alert.Router, names []string) bool {
+	refused := make(map[string]bool)
+	for _, d := range router.Deliveries() {
+		refused[d.Target] = refused[d.Target] || d.Refused
+	}
+	for _, s := range router.Alerts() {
+		for _, name := range names {
+			if !slices.Contains(s.Told, name) && s.Muted[name] == "" && !refused[name] {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // told says of an alert who was told.
