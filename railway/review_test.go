@@ -494,3 +494,16 @@ func TestRefusedByStatus(t *testing.T) {
 		assert.False(t, runbook.SafeToRetry(err), "who said so is not known")
 	}
 }
+
+// Railway answers that it did not write the variables. Reading them decides: it did not.
+//
+// Requirement: RW-G2, RW-G4
+func TestVariablesThatWereNotWritten(t *testing.T) {
+	deployBubble(t, func(t *testing.T) {
+		st := newDeployStage(t, &railwaytest.Server{}, nil)
+		service := st.between(t, "variableCollectionUpsert", func() string { return `{"data":{"variableCollectionUpsert":false}}` })
+		_, err := service.SetVariables(t.Context(), incident.VariableBatch{Set: map[string]runbook.Secret{"LOG_LEVEL": runbook.NewSecret("debug")}})
+		require.ErrorIs(t, err, incident.ErrOutcomeUnknown)
+		assert.Equal(t, "info", st.server.Variables(st.environment, st.id)["LOG_LEVEL"])
+	})
+}

@@ -25,7 +25,9 @@ func (v variableScope) set(ctx context.Context, b incident.VariableBatch) (incid
 	case w.needsPatch:
 		err = v.env.changeAlone(ctx, o, v.patch(w), "set variables: "+list(b.Names()))
 	case len(b.Set) > 0:
-		_, err = gql.VariablesUpsert(ctx, o, v.env.project, v.env.id, v.service, w.plain, true)
+		var got *gql.VariablesUpsertResponse
+		got, err = gql.VariablesUpsert(ctx, o, v.env.project, v.env.id, v.service, w.plain, true)
+		err = o.answered(got.VariableCollectionUpsert, err)
 	}
 	if maybeRun(err) {
 		err = v.decide(ctx, o, b, before, err)
