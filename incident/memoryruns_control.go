@@ -1,0 +1,126 @@
+package incident
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// change calls f with a run, locked.
+func (m *MemoryRuns) change(ctx context.Context, what, id string, f func(r *memoryRun) error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, err := m.runs[id], ctx.Err()
+	switch {
+	case err != nil:
+		err = &notBegun{err}
+	case r == nil:
+		err = ErrNotFound
+	default:
+		err = f(r)
+	}
+	if err != nil {
+		return fmt.Errorf("incident: %s run %q: %w", what, id, err)
+	}
+	return nil
+}
+
+// ended is the error of a run that has ended.
+func (r *memoryRun) ended() error {
+	return fmt.Errorf("%w: it is %s", ErrStale, r.record.Status)
+}
+
+// Signal implements [Runs].
+func (m *MemoryRuns) Signal(ctx context.Context, id, topic string, s Signal) error {
+	return m.change(ctx, "signal", id, func(r *memoryRun) error {
+		switch {
+		case s.ID == "" || topic == "":
+			return &notBegun{errors.New("the signal has no ID or no topic")}
+		case len(s.Data) > maxOutput:
+			return &notBegun{fmt.Errorf("the signal has %d bytes of data, and may have %d", len(s.Data), maxOutput)}
+		case s.Data != nil && !json.Valid(s.Data):
+			return &notBegun{errors.New("the data of the signal are not JSON")}
+		}
+		if _, twice := r.seen[s.ID]; twice {
+			return nil
+		}
+		if r.record.Status.Ended() {
+			return r.ended()
+		}
+		if r.seen == nil {
+			r.seen, r.signals = make(map[string]struct{}), make(map[string][]memorySignal)
+		}
+		r.seen[s.ID] = struct{}{}
+		sent := memorySignal{cloneSignal(s), time.Now()}
+		if sent.Expired = false; sent.At.IsZero() {
+			sent.At = sent.arrived
+		}
+		r.signals[topic] = append(r.signals[topic], sent)
+		r.wake()
+		return nil
+	})
+}
+
+func cloneSignal(s Signal) Signal {
+	s.Data = slices.Clone(s.Data)
+	return s
+}
+
+func cloneOutcome(o Outcome) Outcome {
+	o.Output = slices.Clone(o.Output)
+	return o
+}
+
+// now gives a control its time.
+func (c Control) now() *Control {
+	if c.At.IsZero() {
+		c.At = time.Now()
+	}
+	return &c
+}
+
+// Hold implements [RunControl].
+func (m *MemoryRuns) Hold(ctx context.Context, id string, c Control) error {
+	return m.change(ctx, "hold", id, func(r *memoryRun) error {
+		if r.record.Status.Ended() {
+			return r.ended()
+		}
+		if r.record.Held == nil {
+			r.record.Held = c.now()
+			r.changed()
+		}
+		return nil
+	})
+}
+
+// Release implements [RunControl].
+func (m *MemoryRuns) Release(ctx context.Context, id string, _ Control) error {
+	return m.change(ctx, "release", id, func(r *memoryRun) error {
+		if r.record.Held != nil {
+			r.record.Held = nil
+			r.changed()
+		}
+		return nil
+	})
+}
+
+// Cancel implements [RunControl].
+func (m *MemoryRuns) Cancel(ctx context.Context, id string, c Control) error {
+	return m.change(ctx, "cancel", id, func(r *memoryRun) error {
+		switch {
+		case r.record.Cancelled != nil:
+			return nil
+		case r.record.Status.Ended():
+			return r.ended()
+		}
+		r.record.Cancelled = c.now()
+		r.end(RunCancelled)
+		if r.cancel != nil {
+			r.cancel(r.over())
+		}
+		return nil
+	})
+}

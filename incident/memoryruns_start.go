@@ -1,0 +1,174 @@
+package incident
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+const (
+	maxRunID  = 100
+	maxInput  = 1 << 20
+	maxOutput = 64 << 10
+)
+
+// notBegun marks an error of a call that certainly changed nothing.
+type notBegun struct{ error }
+
+func (e *notBegun) Unwrap() error     { return e.error }
+func (e *notBegun) SafeToRetry() bool { return true }
+
+// Start implements [Runs]. A run that is not given its At has the time of the call; which
+// At it has does not matter for whether it is the same as another one.
+func (m *MemoryRuns) Start(ctx context.Context, run RunStart) (RunRecord, error) {
+	problems := checkStart(run)
+	if run.Fork != "" || run.ForkStep != "" {
+		problems = append(problems, errors.New("it says that it was forked; use Fork"))
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, err := m.start(ctx, run, problems)
+	if err != nil {
+		return RunRecord{}, fmt.Errorf("incident: start run %q: %w", run.ID, err)
+	}
+	return r.clone(), nil
+}
+
+// checkStart returns what is wrong with a run.
+func checkStart(run RunStart) (problems []error) {
+	if !validRunID(run.ID) {
+		problems = append(problems, fmt.Errorf("its ID is not made of 1 to %d letters, digits, - and _", maxRunID))
+	}
+	if run.Program == "" {
+		problems = append(problems, errors.New("it names no program"))
+	}
+	if len(run.Input) > maxInput {
+		problems = append(problems, fmt.Errorf("its input has %d bytes, and may have %d; put what is large elsewhere, and refer to it", len(run.Input), maxInput))
+	} else if run.Input != nil && !json.Valid(run.Input) {
+		problems = append(problems, errors.New("its input is not JSON"))
+	}
+	return problems
+}
+
+func validRunID(id string) bool {
+	for _, c := range id {
+		if c != '-' && c != '_' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return id != "" && len(id) <= maxRunID
+}
+
+// start starts a run unless it is there. The mutex is locked.
+func (m *MemoryRuns) start(ctx context.Context, run RunStart, problems []error) (*memoryRun, error) {
+	switch err := errors.Join(problems...); {
+	case err != nil:
+		return nil, &notBegun{err}
+	case ctx.Err() != nil:
+		return nil, &notBegun{ctx.Err()}
+	}
+	if r := m.runs[run.ID]; r != nil {
+		if !sameStart(r.record.RunStart, run) {
+			return nil, fmt.Errorf("%w: there is another run with this ID; choose a new one", ErrStale)
+		}
+		return r, nil
+	}
+	switch {
+	case m.closing:
+		return nil, &notBegun{errClosing}
+	case m.ctx != nil && m.programs[run.Program] == nil:
+		return nil, &notBegun{fmt.Errorf("there is no program %q; give it to Launch", run.Program)}
+	case run.Refuse && run.Lock != "" && len(m.locks[run.Lock]) > 0:
+		return nil, fmt.Errorf("%w: run %q has the lock %q; wait for its end, or do not refuse", ErrBusy, m.locks[run.Lock][0].record.ID, run.Lock)
+	}
+	run = cloneStart(run)
+	if run.At.IsZero() {
+		run.At = time.Now()
+	}
+	m.started++
+	r := &memoryRun{runs: m, number: m.started, used: make(map[StepID]struct{}), record: RunRecord{RunStart: run, Status: RunQueued, Revision: 1}}
+	m.runs[run.ID] = r
+	m.order = append(m.order, r)
+	if run.Lock != "" {
+		m.locks[run.Lock] = append(m.locks[run.Lock], r)
+	}
+	if run.Fork == "" {
+		m.turn(r)
+	}
+	return r, nil
+}
+
+// sameStart reports whether a run is started again.
+func sameStart(a, b RunStart) bool {
+	return a.Program == b.Program && bytes.Equal(a.Input, b.Input) && a.Lock == b.Lock && a.Refuse == b.Refuse &&
+		maps.Equal(a.Labels, b.Labels) && a.By == b.By && a.Fork == b.Fork && a.ForkStep == b.ForkStep
+}
+
+func cloneStart(run RunStart) RunStart {
+	run.Input, run.Labels = slices.Clone(run.Input), maps.Clone(run.Labels)
+	return run
+}
+
+// Fork implements [RunControl]. A call that was under way when the run was cancelled is
+// one of its calls.
+func (m *MemoryRuns) Fork(ctx context.Context, id string, from StepID, fork RunFork) (RunRecord, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, err := m.fork(ctx, id, from, fork)
+	if err != nil {
+		return RunRecord{}, fmt.Errorf("incident: fork run %q from %q: %w", id, from, err)
+	}
+	return r.clone(), nil
+}
+
+func (m *MemoryRuns) fork(ctx context.Context, id string, from StepID, fork RunFork) (*memoryRun, error) {
+	old := m.runs[id]
+	if old == nil {
+		return nil, ErrNotFound
+	}
+	if !old.record.Status.Ended() {
+		return nil, fmt.Errorf("%w: it is %s; cancel it, or wait for its end", ErrBusy, old.record.Status)
+	}
+	kept, ok := old.before(from)
+	if !ok {
+		return nil, fmt.Errorf("%w: it made no such call", ErrNotFound)
+	}
+	run := old.record.RunStart
+	run.ID, run.By, run.At, run.Fork, run.ForkStep, run.Refuse = fork.ID, fork.By, time.Time{}, id, from, false
+	if fork.Input != nil {
+		run.Input = fork.Input
+	}
+	known := m.runs[run.ID] != nil
+	r, err := m.start(ctx, run, checkStart(run))
+	if err != nil || known {
+		return r, err
+	}
+	r.record.Entries = slices.Clone(old.record.Entries[:kept])
+	r.taken = make(map[StepID]RunEntry, kept)
+	for i, e := range r.record.Entries {
+		r.taken[e.ID] = e
+		r.orders = append(r.orders, i)
+	}
+	r.order = kept
+	m.turn(r)
+	return r, nil
+}
+
+// before returns how many entries are before a call that the run made.
+func (r *memoryRun) before(id StepID) (kept int, ok bool) {
+	kept = slices.IndexFunc(r.record.Entries, func(e RunEntry) bool { return e.ID == id })
+	if kept >= 0 {
+		return kept, true
+	}
+	i := slices.Index(r.current, id)
+	if i < 0 {
+		return 0, false
+	}
+	kept, _ = slices.BinarySearch(r.orders, r.order-len(r.current)+i)
+	return kept, true
+}

@@ -1,0 +1,428 @@
+package incident
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// PlaybookProgram is the name of the [Program] of playbooks.
+const PlaybookProgram = "playbook"
+
+// A Runner plans, starts and follows runs of playbooks, and takes the answers of people.
+// Make one with [NewRunner]. All methods are safe for concurrent use; several processes
+// that share Runs and Store may each have one.
+//
+// Every command names who gives it, and is recorded in the chain "audit" of the store
+// before it has an effect.
+type Runner struct {
+	cfg       RunnerConfig
+	playbooks map[string]Playbook
+
+	mu       sync.Mutex
+	progress map[string]progress
+	changed  chan struct{}
+}
+
+// progress is what a step of a run does just now.
+type progress struct{ step, text string }
+
+// RunnerConfig says what a [Runner] has to do with.
+type RunnerConfig struct {
+	// Playbooks are the playbooks, of all environments. At least one.
+	Playbooks []Playbook
+	// Runs keeps the runs. Required. Its programs must have [Runner.Program] under the
+	// name [PlaybookProgram].
+	Runs Runs
+	// Store keeps approvals, the timeline and the audit record. Required.
+	Store Store
+	// Approvals says who may approve. Nil means everybody with a name but who started the
+	// run.
+	Approvals Approvals
+	// Permit says whether a run that no person started may make an action now; see
+	// [Automation]. Nil means that it may not.
+	Permit func(ctx context.Context, a AutomaticAction) error
+	// OnEvent is told what happens in runs, also what is asked of people, whom it should
+	// notify. It is called in the middle of the run, and must not block for long. Nil is
+	// allowed.
+	OnEvent func(ctx context.Context, e Event)
+	// Logger is told what goes wrong. Nil means slog.Default().
+	Logger *slog.Logger
+}
+
+// Approvals says who may approve.
+type Approvals interface {
+	// MayApprove returns nil if somebody may answer a question with approval, an error
+	// that wraps [ErrNotPermitted] and says why if not, and another one if that cannot be
+	// told. It may be called concurrently.
+	MayApprove(ctx context.Context, actor string, a Approval) error
+}
+
+// A Request is what somebody wants to be run.
+type Request struct {
+	// ID is that of the run, to start it once however often it is asked for. Empty means
+	// a new one.
+	ID string `json:"id,omitempty"`
+	// Environment and Playbook name the playbook. Required.
+	Environment string `json:"environment"`
+	Playbook    string `json:"playbook"`
+	// Parameters are its parameters.
+	Parameters map[string]string `json:"parameters,omitempty"`
+	// Incident is the incident to which the run belongs; empty if to none.
+	Incident string `json:"incident,omitempty"`
+	// By is who wants it, by name. Required, unless Automatic, which says that no person
+	// does.
+	By        string `json:"by"`
+	Automatic bool   `json:"automatic,omitempty"`
+	// Plan is the hash of the plan that was agreed to. The run begins only if it would do
+	// that still. Empty means that no plan was.
+	Plan string `json:"plan,omitempty"`
+	// Only are the ids of steps to make; the others are left out. None means all.
+	Only []string `json:"only,omitempty"`
+	// Refuse refuses the run if another one works on the same environment. Else it waits
+	// for its turn.
+	Refuse bool `json:"refuse,omitempty"`
+}
+
+// NewRunner returns a Runner, or all problems of cfg, those of its playbooks included.
+func NewRunner(cfg RunnerConfig) (*Runner, error) {
+	r := &Runner{cfg: cfg, playbooks: make(map[string]Playbook), progress: make(map[string]progress), changed: make(chan struct{})}
+	var errs []error
+	if len(cfg.Playbooks) == 0 {
+		errs = append(errs, errors.New("playbooks are required"))
+	}
+	for _, p := range cfg.Playbooks {
+		key := p.Environment + "/" + p.Name
+		if _, twice := r.playbooks[key]; twice {
+			errs = append(errs, fmt.Errorf("there are two playbooks %s of %s", p.Name, p.Environment))
+		}
+		r.playbooks[key] = p
+		errs = append(errs, p.Validate())
+	}
+	if cfg.Runs == nil {
+		errs = append(errs, errors.New("runs are required"))
+	}
+	if cfg.Store == nil {
+		errs = append(errs, errors.New("a store is required"))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("incident: runner: %w", err)
+	}
+	if cfg.Logger == nil {
+		r.cfg.Logger = slog.Default()
+	}
+	return r, nil
+}
+
+// Playbooks returns the playbooks, by environment and name.
+func (r *Runner) Playbooks() []Playbook {
+	var all []Playbook
+	for _, key := range sortedNames(r.playbooks) {
+		all = append(all, r.playbooks[key])
+	}
+	return all
+}
+
+// Playbook returns a playbook; the error wraps [ErrNotFound] if there is none.
+func (r *Runner) Playbook(environment, name string) (Playbook, error) {
+	p, ok := r.playbooks[environment+"/"+name]
+	if !ok {
+		return Playbook{}, fmt.Errorf("incident: playbook %q of %q: %w", name, environment, ErrNotFound)
+	}
+	return p, nil
+}
+
+// Program is what carries out runs of playbooks, for the programs of [Runs].
+func (r *Runner) Program() Program {
+	return func(ctx context.Context, e Engine, start RunStart) (json.RawMessage, error) {
+		in, err := readInput(start.Input)
+		if err != nil {
+			return nil, fmt.Errorf("incident: run %s: %w", start.ID, err)
+		}
+		x := newInterpreter(start, in, e, r)
+		// A playbook that is gone has no steps: the run asks a person at its next one.
+		x.steps = r.playbooks[in.Environment+"/"+in.Playbook].index()
+		return x.run(ctx)
+	}
+}
+
+// input returns what a run is started with, or everything that is wrong with the
+// request.
+func (r *Runner) input(q Request) (runInput, Playbook, error) {
+	p, err := r.Playbook(q.Environment, q.Playbook)
+	if err != nil {
+		return runInput{}, p, err
+	}
+	values, err := p.values(q.Parameters)
+	errs := []error{err}
+	if (q.By == "") != q.Automatic {
+		errs = append(errs, errors.New("who wants it is required, unless it is automatic, and nobody does"))
+	}
+	for _, id := range q.Only {
+		if !contains(p.Steps, func(s Step) bool { return s.ID == id }) {
+			errs = append(errs, fmt.Errorf("there is no step %q", id))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return runInput{}, p, fmt.Errorf("incident: run %s of %s: %w", q.Playbook, q.Environment, err)
+	}
+	in := runInput{
+		Interpreter: interpreterVersion, Playbook: p.Name, Title: p.Title, Environment: p.Environment, Severity: p.Severity,
+		Parameters: values, Incident: q.Incident, Automatic: q.Automatic, Plan: q.Plan, Only: q.Only,
+		Steps: p.Specs(), Timeout: Interval(or(p.Timeout, 24*time.Hour)), Escalation: p.Escalation,
+	}
+	for _, ph := range p.Phases {
+		in.Phases = append(in.Phases, phase{ph.Name, Interval(ph.Budget)})
+	}
+	return in, p, nil
+}
+
+// Plan returns what a run would do now. Its checks are made, in a context in which
+// nothing may be changed, see runbook.ReadOnly; nothing is recorded. That a check fails
+// is no error: it is in the plan.
+func (r *Runner) Plan(ctx context.Context, q Request) (Plan, error) {
+	in, _, err := r.input(q)
+	if err != nil {
+		return Plan{}, err
+	}
+	return r.planRun(ctx, RunStart{ID: or(q.ID, "plan"), Program: PlaybookProgram, By: q.By, At: wallTime()}, in)
+}
+
+func (r *Runner) planRun(ctx context.Context, start RunStart, in runInput) (Plan, error) {
+	x := newInterpreter(start, in, planEngine{}, r)
+	x.steps, x.planning = r.playbooks[in.Environment+"/"+in.Playbook].index(), true
+	x.now = wallTime()
+	return makePlan(ctx, x)
+}
+
+// Start starts a run, or queues it, and returns it as it is then. The error wraps
+// [ErrBusy] if it is to be refused because another run works on the same environment. An
+// ID that there is already with another request is [ErrStale].
+func (r *Runner) Start(ctx context.Context, q Request) (Run, error) {
+	in, p, err := r.input(q)
+	if err != nil {
+		return Run{}, err
+	}
+	by := or(q.By, program)
+	start := RunStart{
+		ID: or(q.ID, newRunID()), Program: PlaybookProgram, Input: marshal(in), Lock: p.lock(), Refuse: q.Refuse, By: by, At: wallTime(),
+		Labels: map[string]string{"playbook": p.Name, "environment": p.Environment},
+	}
+	if q.Incident != "" {
+		start.Labels["incident"] = q.Incident
+	}
+	text := fmt.Sprintf("starts %s in %s as run %s", p.Name, p.Environment, start.ID)
+	if err := r.audit(ctx, Entry{Kind: "run started", Actor: by, Text: text, Data: marshal(q)}); err != nil {
+		return Run{}, err
+	}
+	record, err := r.cfg.Runs.Start(ctx, start)
+	if err != nil {
+		return Run{}, fmt.Errorf("incident: start %s in %s: %w", p.Name, p.Environment, err)
+	}
+	return ViewRun(ctx, record, time.Now())
+}
+
+// newRunID returns an ID that sorts by time.
+func newRunID() string {
+	return fmt.Sprintf("run-%s-%s", time.Now().UTC().Format("20060102-150405"), strings.ToLower(rand.Text()[:6]))
+}
+
+// Run returns a run. The error wraps [ErrNotFound] if there is none.
+func (r *Runner) Run(ctx context.Context, id string) (Run, error) {
+	record, err := r.cfg.Runs.Record(ctx, id, -1)
+	if err != nil {
+		return Run{}, fmt.Errorf("incident: run %s: %w", id, err)
+	}
+	return r.view(ctx, record)
+}
+
+// view returns a run, with what its steps do just now in this process.
+func (r *Runner) view(ctx context.Context, record RunRecord) (Run, error) {
+	view, err := ViewRun(ctx, record, time.Now())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.progress[record.ID]
+	if s := view.Step(now.step); s != nil && s.State == StepRunning {
+		s.Progress = now.text
+	}
+	return view, err
+}
+
+// Runs returns runs of playbooks, the newest first. The program of the query does not
+// matter.
+func (r *Runner) Runs(ctx context.Context, query RunQuery) iter.Seq2[Run, error] {
+	query.Program = PlaybookProgram
+	return func(yield func(Run, error) bool) {
+		for record, err := range r.cfg.Runs.List(ctx, query) {
+			if err != nil {
+				yield(Run{}, fmt.Errorf("incident: runs: %w", err))
+				return
+			}
+			view, err := r.Run(ctx, record.ID)
+			if !yield(view, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Follow returns a run as it is now, and again after each change, until it has ended,
+// which is the last. The end of ctx is yielded as an error.
+func (r *Runner) Follow(ctx context.Context, id string) iter.Seq2[Run, error] {
+	return func(yield func(Run, error) bool) {
+		revision := int64(-1)
+		for {
+			record, err := r.next(ctx, id, revision)
+			if err != nil {
+				yield(Run{}, fmt.Errorf("incident: follow run %s: %w", id, err))
+				return
+			}
+			view, err := r.view(ctx, record)
+			if !yield(view, err) || err != nil || record.Status.Ended() {
+				return
+			}
+			revision = record.Revision
+		}
+	}
+}
+
+// next waits for a change of a run, or of what a step of it says that it does.
+func (r *Runner) next(ctx context.Context, id string, revision int64) (RunRecord, error) {
+	r.mu.Lock()
+	changed := r.changed
+	r.mu.Unlock()
+	if revision < 0 {
+		return r.cfg.Runs.Record(ctx, id, -1)
+	}
+	wait, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		select {
+		case <-changed:
+			cancel()
+		case <-stop:
+		}
+	}()
+	record, err := r.cfg.Runs.Record(wait, id, revision)
+	if err != nil && ctx.Err() == nil && wait.Err() != nil {
+		return r.cfg.Runs.Record(ctx, id, -1)
+	}
+	return record, err
+}
+
+// Pause keeps a run from beginning anything new.
+func (r *Runner) Pause(ctx context.Context, id, by, reason string) error {
+	return r.control(ctx, id, Control{By: by, Reason: reason}, "paused", r.cfg.Runs.Hold)
+}
+
+// Resume lets a paused run go on.
+func (r *Runner) Resume(ctx context.Context, id, by, reason string) error {
+	return r.control(ctx, id, Control{By: by, Reason: reason}, "resumed", r.cfg.Runs.Release)
+}
+
+// Cancel ends a run for good, also in the middle of a step. What was done stays as it
+// is; of an action that was under way nobody knows whether it was done.
+func (r *Runner) Cancel(ctx context.Context, id, by, reason string) error {
+	return r.control(ctx, id, Control{By: by, Reason: reason}, "cancelled", r.cfg.Runs.Cancel)
+}
+
+func (r *Runner) control(ctx context.Context, id string, c Control, what string, do func(context.Context, string, Control) error) error {
+	if c.By == "" || c.Reason == "" {
+		return fmt.Errorf("incident: run %s: who wants it to be %s, and why, are required", id, what)
+	}
+	record, err := r.cfg.Runs.Record(ctx, id, -1)
+	if err != nil {
+		return fmt.Errorf("incident: run %s: %w", id, err)
+	}
+	c.At = wallTime()
+	text := fmt.Sprintf("run %s is %s: %s", id, what, c.Reason)
+	if err := r.audit(ctx, Entry{Kind: "run " + what, Actor: c.By, Text: text}); err != nil {
+		return err
+	}
+	if err := do(ctx, id, c); err != nil {
+		return fmt.Errorf("incident: run %s was not %s: %w", id, what, err)
+	}
+	if in, err := readInput(record.Input); err == nil {
+		key := fmt.Sprintf("%s/%d", what, c.At.UnixMicro())
+		r.emit(ctx, record.RunStart, in, Event{Key: key, Kind: EventControl, Actor: c.By, Text: text})
+	}
+	return nil
+}
+
+// Fork starts a new run from a step of one that has ended: what was recorded before
+// that step is taken over, and it and all after are made anew. That is how a run that
+// failed is gone on with from where it did.
+func (r *Runner) Fork(ctx context.Context, id, step, by, reason string) (Run, error) {
+	if by == "" || reason == "" {
+		return Run{}, fmt.Errorf("incident: fork run %s: who wants it, and why, are required", id)
+	}
+	record, err := r.cfg.Runs.Record(ctx, id, -1)
+	if err != nil {
+		return Run{}, fmt.Errorf("incident: fork run %s: %w", id, err)
+	}
+	i := slices.IndexFunc(record.Entries, func(e RunEntry) bool { return belongs(e.ID, step) })
+	if i < 0 {
+		return Run{}, fmt.Errorf("incident: fork run %s: it never came to step %q: %w", id, step, ErrNotFound)
+	}
+	fork := RunFork{ID: newRunID(), By: by, Reason: reason}
+	text := fmt.Sprintf("forks run %s from step %s as run %s: %s", id, step, fork.ID, reason)
+	if err := r.audit(ctx, Entry{Kind: "run forked", Actor: by, Text: text}); err != nil {
+		return Run{}, err
+	}
+	forked, err := r.cfg.Runs.Fork(ctx, id, record.Entries[i].ID, fork)
+	if err != nil {
+		return Run{}, fmt.Errorf("incident: fork run %s: %w", id, err)
+	}
+	return ViewRun(ctx, forked, time.Now())
+}
+
+// audit records a command before it has an effect. If it cannot be recorded, it is not
+// carried out.
+func (r *Runner) audit(ctx context.Context, e Entry) error {
+	e.Chain, e.At = "audit", wallTime()
+	if _, err := r.cfg.Store.Commit(ctx, Change{Entries: []Entry{e}}); err != nil {
+		return fmt.Errorf("incident: nothing was done, because it could not be recorded: %s: %w", e.Text, err)
+	}
+	return nil
+}
+
+// emit puts what happened on the timeline of the incident, and tells the host. What
+// cannot be written is logged: the run itself has it in its record.
+func (r *Runner) emit(ctx context.Context, start RunStart, in runInput, e Event) {
+	e.Key = start.ID + "/" + e.Key
+	e.Run, e.Playbook, e.Environment, e.Incident = start.ID, in.Playbook, in.Environment, in.Incident
+	e.Actor = or(e.Actor, program)
+	if e.At.IsZero() {
+		e.At = wallTime()
+	}
+	if e.Kind == EventProgress {
+		r.mu.Lock()
+		r.progress[start.ID] = progress{e.Step, e.Text}
+		close(r.changed)
+		r.changed = make(chan struct{})
+		r.mu.Unlock()
+	} else if e.Kind == EventEnded {
+		r.mu.Lock()
+		delete(r.progress, start.ID)
+		r.mu.Unlock()
+	}
+	if e.Incident != "" && e.Kind != EventProgress {
+		entry := Entry{Chain: "incident/" + e.Incident, Key: e.Key, At: e.At, Kind: string(e.Kind), Actor: e.Actor, Text: e.Text, Data: e.Data}
+		if _, err := r.cfg.Store.Commit(ctx, Change{Entries: []Entry{entry}}); err != nil {
+			r.cfg.Logger.WarnContext(ctx, "an event of a run is not on the timeline", "run", e.Run, "event", e.Text, "error", err)
+		}
+	}
+	if r.cfg.OnEvent != nil {
+		r.cfg.OnEvent(ctx, e)
+	}
+}
