@@ -40,7 +40,7 @@ func (x *interpreter) ask(ctx context.Context, spec StepSpec, q Question, fill f
 		return q, o, fmt.Errorf("incident: the question %s as it is recorded: %w", q.ID, err)
 	}
 	x.view.Question, x.view.State = &q, StateWaiting
-	if s := x.view.Step(spec.ID); s != nil && q.Kind != "decide" {
+	if s := x.at(spec.ID); s != nil && q.Kind != "decide" {
 		s.State = StepWaiting
 	}
 	return q, o, nil
@@ -56,7 +56,7 @@ func (x *interpreter) answered(ctx context.Context, spec StepSpec, q Question, s
 	if s.Comment != "" {
 		text += ": " + s.Comment
 	}
-	if step := x.view.Step(spec.ID); step != nil {
+	if step := x.at(spec.ID); step != nil {
 		step.By, step.Decided = s.Actor, strings.TrimSuffix(s.Kind+": "+s.Comment, ": ")
 	}
 	_, err := x.record(ctx, StepID(q.ID+"/decided"), func(ctx context.Context) Outcome {
@@ -292,7 +292,7 @@ func (x *interpreter) vote(ctx context.Context, q *Question) (Signal, error) {
 		case s.Kind == AnswerDeny:
 			q.Votes = append(q.Votes, s)
 			return s, nil
-		case s.Kind == AnswerBack && x.view.Step(answerTo(s)) != nil:
+		case s.Kind == AnswerBack && x.at(answerTo(s)) != nil:
 			q.Votes = append(q.Votes, s)
 			return s, nil
 		case s.Kind == AnswerApprove:

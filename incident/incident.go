@@ -114,6 +114,9 @@ type LinkedAlert struct {
 	// still has to be, since the incident was.
 	Acknowledged time.Time `json:"acknowledged,omitzero"`
 	AckOwed      bool      `json:"ack_owed,omitempty"`
+	// StillTold means that it is on the timeline that it went on firing after the incident
+	// was closed.
+	StillTold bool `json:"still_told,omitempty"`
 }
 
 // A FollowUp is something that is still to be done when an incident is over.
@@ -133,8 +136,9 @@ type FollowUp struct {
 // IncidentTold is what other parts were told of an incident, so that they are told after
 // a crash, and told once otherwise.
 type IncidentTold struct {
-	// Escalation is the state that the escalation knows.
-	Escalation State `json:"escalation,omitempty"`
+	// Escalation is the state that the escalation knows, and Severity the severity.
+	Escalation State          `json:"escalation,omitempty"`
+	Severity   alert.Severity `json:"severity,omitempty"`
 	// Opened means that [ManagerHooks].OnOpened has returned.
 	Opened bool `json:"opened,omitempty"`
 	// Ticket is the receipt of the ticket that is kept for it, see [Ticketer], TicketID

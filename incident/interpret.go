@@ -26,6 +26,7 @@ type interpreter struct {
 	steps  map[string]Step // the funcs, by id
 
 	view  *Run
+	index map[string]int // where in the view a step is
 	scope Scope
 	// now is the time of the last thing that was recorded.
 	now      time.Time
@@ -77,6 +78,10 @@ func newInterpreter(start RunStart, in runInput, e Engine, host *Runner) *interp
 		start: start, in: in, engine: e, host: host, view: newView(start, in), now: start.At,
 		deadline: start.At.Add(time.Duration(in.Timeout)),
 		visits:   make(map[string]int), come: make(map[string]int), names: make(map[string]int), ordered: make(map[string]bool),
+	}
+	x.index = make(map[string]int, len(x.view.Steps))
+	for i := range x.view.Steps {
+		x.index[x.view.Steps[i].ID] = i
 	}
 	x.scope = Scope{
 		Run: start.ID, Playbook: in.Playbook, Environment: in.Environment, Incident: in.Incident, By: start.By, Automatic: in.Automatic,
@@ -268,9 +273,18 @@ func (x *interpreter) needed(ctx context.Context, spec StepSpec) (bool, Outcome,
 	return false, o, nil
 }
 
+// at returns a step as it is shown, nil if there is none.
+func (x *interpreter) at(id string) *StepRun {
+	i, ok := x.index[id]
+	if !ok {
+		return nil
+	}
+	return &x.view.Steps[i]
+}
+
 // leaveOut notes that a step, and all within it, is not made.
 func (x *interpreter) leaveOut(spec StepSpec, why string) {
-	if s := x.view.Step(spec.ID); s != nil {
+	if s := x.at(spec.ID); s != nil {
 		s.State, s.Message = StepSkipped, why
 	}
 	x.scope.outcomes[spec.ID] = Outcome{Status: Skipped, Message: why}
@@ -308,7 +322,7 @@ func (x *interpreter) settle(ctx context.Context, spec StepSpec, out Outcome) (f
 // took notes how a step ended.
 func (x *interpreter) took(spec StepSpec, out Outcome) {
 	x.scope.outcomes[spec.ID] = out
-	s := x.view.Step(spec.ID)
+	s := x.at(spec.ID)
 	if s == nil {
 		return
 	}
@@ -345,7 +359,7 @@ func (x *interpreter) remember(spec StepSpec) {
 // scopeOf returns the scope of a step as it is now.
 func (x *interpreter) scopeOf(spec StepSpec) Scope {
 	scope := x.scope
-	scope.Key = fmt.Sprintf("%s/%s", x.start.ID, spec.ID)
+	scope.Key = x.start.ID + "/" + spec.ID
 	if n := x.come[spec.ID]; n > 1 {
 		scope.Key += fmt.Sprintf("@%d", n)
 	}

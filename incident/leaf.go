@@ -84,7 +84,7 @@ func (x *interpreter) call(l *leaf) Call {
 	if l.tries > 1 {
 		id = StepID(fmt.Sprintf("%s#%d", l.visit, l.tries))
 	}
-	if s := x.view.Step(l.spec.ID); s != nil {
+	if s := x.at(l.spec.ID); s != nil {
 		s.Tries = l.tries
 	}
 	step, known := x.steps[l.spec.ID]
@@ -190,7 +190,7 @@ func (t task) do(ctx context.Context, interrupted []Attempt) Outcome {
 }
 
 func (t task) emit(ctx context.Context, kind EventKind, text string) {
-	key := fmt.Sprintf("%s/%s", t.id, kind)
+	key := string(t.id) + "/" + string(kind)
 	t.host.emit(ctx, t.start, t.in, Event{Key: key, Kind: kind, Step: t.spec.ID, Text: text})
 }
 

@@ -110,7 +110,7 @@ func (x *interpreter) sleepStep(ctx context.Context, spec StepSpec) (Outcome, er
 func (x *interpreter) visit(spec StepSpec) string {
 	x.visits[spec.ID]++
 	n := x.visits[spec.ID]
-	if s := x.view.Step(spec.ID); s != nil {
+	if s := x.at(spec.ID); s != nil {
 		s.State, s.Visits, s.Tries, s.Began, s.Ended = StepRunning, n, 0, x.now, time.Time{}
 		s.Code, s.Message, s.Output = "", "", nil
 	}

@@ -69,7 +69,9 @@ func (p Plan) hash() string {
 	for _, s := range p.Run.Steps {
 		acts = append(acts, act{s.ID, s.State, s.Effect})
 	}
-	sum := sha256.Sum256(marshal([]any{p.Run.Playbook, p.Run.Environment, p.Run.Parameters, acts}))
+	given := make(map[string]string) // and not null where there are none
+	maps.Copy(given, p.Run.Parameters)
+	sum := sha256.Sum256(marshal([]any{p.Run.Playbook, p.Run.Environment, given, acts}))
 	return hex.EncodeToString(sum[:16])
 }
 
@@ -165,7 +167,7 @@ func (x *interpreter) planned(l *leaf, o Outcome) {
 	}
 	// As if it had been done, but with nothing that it would have returned.
 	l.out.Output = nil
-	if s := x.view.Step(l.spec.ID); s != nil && (l.spec.Kind == KindAction || l.spec.Kind == KindNotice) {
+	if s := x.at(l.spec.ID); s != nil && (l.spec.Kind == KindAction || l.spec.Kind == KindNotice) {
 		var effect Effect
 		if decode(o.Output, &effect) == nil {
 			s.Effect = &effect

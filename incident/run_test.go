@@ -89,6 +89,7 @@ func (b *bench) try(id string, a incident.Answer) error {
 	if a.Kind == incident.AnswerApprove && a.Plan == "" {
 		a.Plan = q.Plan
 	}
+	defer synctest.Wait()
 	return b.Answer(b.t.Context(), id, q.ID, a)
 }
 

@@ -150,6 +150,11 @@ func (r *Runner) Program() Program {
 		x := newInterpreter(start, in, e, r)
 		// A playbook that is gone has no steps: the run asks a person at its next one.
 		x.steps = r.playbooks[in.Environment+"/"+in.Playbook].index()
+		defer func() {
+			r.mu.Lock()
+			delete(r.progress, start.ID)
+			r.mu.Unlock()
+		}()
 		return x.run(ctx)
 	}
 }
@@ -410,10 +415,6 @@ func (r *Runner) emit(ctx context.Context, start RunStart, in runInput, e Event)
 		r.progress[start.ID] = progress{e.Step, e.Text}
 		close(r.changed)
 		r.changed = make(chan struct{})
-		r.mu.Unlock()
-	} else if e.Kind == EventEnded {
-		r.mu.Lock()
-		delete(r.progress, start.ID)
 		r.mu.Unlock()
 	}
 	if e.Incident != "" && e.Kind != EventProgress {

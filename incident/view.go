@@ -3,7 +3,6 @@ package incident
 import (
 	"encoding/json"
 	"maps"
-	"slices"
 	"time"
 
 	"go.acu.edu.au/runbook/alert"
@@ -180,10 +179,11 @@ func newView(start RunStart, in runInput) *Run {
 }
 
 // Step returns a step by its id, nil if there is none.
-func (r *Run) Step(id string) *StepRun {
-	i := slices.IndexFunc(r.Steps, func(s StepRun) bool { return s.ID == id })
-	if i < 0 {
-		return nil
+func (r Run) Step(id string) *StepRun {
+	for i := range r.Steps {
+		if r.Steps[i].ID == id {
+			return &r.Steps[i]
+		}
 	}
-	return &r.Steps[i]
+	return nil
 }

@@ -170,7 +170,7 @@ func (x *interpreter) undoOne(ctx context.Context, u undoable) (done bool, err e
 		if err != nil {
 			return false, err
 		}
-		s := x.view.Step(u.spec.ID)
+		s := x.at(u.spec.ID)
 		if out.Status == Done {
 			if s != nil {
 				s.State, s.Undone = StepUndone, "done"

@@ -56,7 +56,7 @@ func (r *Run) doing(now time.Time) string {
 	var names []string
 	since := time.Time{}
 	for _, s := range r.Steps {
-		if s.State == StepRunning && s.Kind != KindParallel && s.Kind != KindSub {
+		if s.State == StepRunning && s.Title != "" && s.Kind != KindParallel && s.Kind != KindSub {
 			names = append(names, s.Title)
 			since = s.Began
 		}

@@ -1,0 +1,139 @@
+package incident_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"go.acu.edu.au/runbook/incident"
+	"go.acu.edu.au/runbook/incident/incidenttest"
+)
+
+// declined are the cases that the engine in memory cannot pass.
+var declined = func() map[string]string {
+	list := make(map[string]string)
+	for _, name := range []string{
+		"restart: what was recorded is returned without a call",
+		"restart: a stop waits for the call that is under way",
+		"restart: a program is told that its process ends",
+		"restart: a sleep keeps its original end",
+		"restart: what has ended does not run again",
+		"restart: the queue of a lock is kept",
+		"restart: a hold is kept",
+		"nobody runs: an approval counts, and once though it was sent twice",
+		"nobody runs: a deadline that passes expires the wait",
+		"nobody runs: a signal after the deadline does not count",
+		"nobody runs: a signal before the deadline counts",
+		"nobody runs: a run that is started waits for a process",
+		"nobody runs: hold and release",
+		"nobody runs: cancel",
+		"nobody runs: fork",
+		"crash: a call with an intent is told of the attempts that were interrupted",
+		"crash: a call without an intent is made again",
+		"crash: what a killed process returns later is refused",
+		"crash: of a group only what has no outcome is made again",
+		"crash: what was interrupted can be cancelled and forked",
+		"crash: signals and sleeps are kept",
+		"two processes: each sees and signals the runs of the other",
+		"two processes: hold and cancel reach a run of the other",
+		"two processes: a run that is started in both begins once",
+		"two processes: runs of one lock never overlap",
+		"two processes: of those that refuse, one begins",
+		"two processes: the one that lives takes over",
+	} {
+		list[name] = "needs survival of the process"
+	}
+	return list
+}()
+
+// Requirement: INC-CRASH-CONFORMANCE
+func TestMemoryRuns(t *testing.T) {
+	incidenttest.TestRuns(t, incidenttest.RunsHarness{
+		Run: synctest.Test, Parallel: 4, Declines: declined,
+		New: func(t testing.TB, programs map[string]incident.Program) incident.Runs {
+			runs := incident.NewMemoryRuns(incident.MemoryRunsConfig{Logger: slog.New(slog.DiscardHandler)})
+			require.NoError(t, runs.Launch(t.Context(), programs))
+			t.Cleanup(func() { assert.NoError(t, runs.Close(context.WithoutCancel(t.Context()))) })
+			return runs
+		},
+	})
+}
+
+// TestSurvivor shows the cases that need survival on the same engine, with records that
+// are handed from one to the next.
+func TestSurvivor(t *testing.T) {
+	incidenttest.TestRuns(t, survivorHarness(&incident.Survivor{}))
+}
+
+func survivorHarness(like *incident.Survivor) incidenttest.RunsHarness {
+	config := incident.MemoryRunsConfig{Logger: slog.New(slog.DiscardHandler)}
+	closed := func(t testing.TB, runs *incident.MemoryRuns) {
+		assert.NoError(t, runs.Close(context.WithoutCancel(t.Context())))
+	}
+	records := func(t testing.TB, programs map[string]incident.Program) incidenttest.RunsRecords {
+		s := &incident.Survivor{Programs: programs, Config: config, Change: like.Change}
+		return incidenttest.RunsRecords{
+			Client: func(testing.TB) incident.Runs { return s.Runs() },
+			Start: func(t testing.TB) incidenttest.RunsProcess {
+				runs, err := s.Launch(t.Context())
+				require.NoError(t, err)
+				t.Cleanup(func() { closed(t, runs) })
+				return incidenttest.RunsProcess{
+					Runs: runs, Kill: s.Abandon,
+					Stop: func() {
+						closed(t, runs)
+						s.Abandon()
+					},
+				}
+			},
+		}
+	}
+	return incidenttest.RunsHarness{
+		Run: synctest.Test, Parallel: 4, Records: records,
+		New: func(t testing.TB, programs map[string]incident.Program) incident.Runs {
+			return records(t, programs).Start(t).Runs
+		},
+		Declines: map[string]string{
+			"two processes: the one that lives takes over": "needs two processes that are really two",
+		},
+	}
+}
+
+// A step of a run of 100 steps must cost less than 2 µs; each step is one operation, and
+// the run is started and its record read, too.
+func BenchmarkMemoryRunsStep(b *testing.B) {
+	runs := incident.NewMemoryRuns(incident.MemoryRunsConfig{Keep: 10})
+	calls := make([]incident.Call, 100)
+	for i := range calls {
+		calls[i] = incident.Call{ID: incident.StepID(fmt.Sprint("step-", i)), Intent: true, Do: func(context.Context, []incident.Attempt) incident.Outcome {
+			return incident.Outcome{Status: incident.Done, Output: json.RawMessage(`{"status":"ok"}`)}
+		}}
+	}
+	done := make(chan struct{})
+	require.NoError(b, runs.Launch(b.Context(), map[string]incident.Program{"p": func(ctx context.Context, e incident.Engine, _ incident.RunStart) (json.RawMessage, error) {
+		for i := range calls {
+			if _, err := e.Steps(ctx, calls[i:i+1]); err != nil {
+				return nil, err
+			}
+		}
+		done <- struct{}{}
+		return nil, nil
+	}}))
+	b.ReportAllocs()
+	for i := 0; i < b.N; i += len(calls) {
+		id := fmt.Sprint(i)
+		_, err := runs.Start(b.Context(), incident.RunStart{ID: id, Program: "p"})
+		require.NoError(b, err)
+		<-done
+		r, err := runs.Record(b.Context(), id, -1)
+		require.NoError(b, err)
+		require.Len(b, r.Entries, len(calls))
+	}
+	require.NoError(b, runs.Close(b.Context()))
+}
