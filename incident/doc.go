@@ -1,7 +1,42 @@
-// Package incident holds what happens when something is wrong: incidents with a
-// clock on them, escalation, and playbooks that put things right. Today it holds
-// the ports that these will call: small interfaces for what an incident needs of
-// the platforms that an application runs on and talks to.
+// Package incident holds what happens when something is wrong: incidents with a clock
+// on them, escalation, playbooks that put things right, and the ports through which these
+// act on platforms.
+//
+// An incident is opened by an alert, which a [Manager] is told of as a notifier of the
+// alert router, or by a person. It has a severity, clocks that follow from it, and a
+// timeline that can only grow:
+//
+//	manager, err := incident.NewManager(incident.ManagerConfig{
+//		Store: store, Bindings: bindings, Acknowledger: router, Escalator: escalations,
+//	})
+//
+// A [Playbook] is a procedure as a program: checks, actions, verifications, approvals,
+// waits, notices, and what a person does by hand. It is a value that can be validated,
+// printed as a document, planned and run. A [Runner] does so, on [Runs] that survive:
+//
+//	runs := incident.NewMemoryRuns(incident.MemoryRunsConfig{}) // or those of package durable
+//	runner, err := incident.NewRunner(incident.RunnerConfig{Playbooks: playbooks, Runs: runs, Store: store})
+//	...
+//	err = runs.Launch(ctx, map[string]incident.Program{incident.PlaybookProgram: runner.Program()})
+//	plan, err := runner.Plan(ctx, request)  // looks, and changes nothing
+//	run, err := runner.Start(ctx, request)
+//	err = runner.Answer(ctx, run.ID, question, incident.Answer{Kind: incident.AnswerApprove, Actor: "kim"})
+//
+// # What a run promises
+//
+//   - What was recorded is not done again: a run that a crash interrupted goes on where it
+//     was, in this process or in another one.
+//   - Before an action is made, that it will be is recorded. One of which nobody knows how
+//     it ended is read, or a person is asked; it is done again only if its step says that
+//     twice is the same as once.
+//   - Nobody approves what they started; time that runs out denies; an approval can be
+//     for exactly what the plan says.
+//   - After a failure a person is asked, unless the step says otherwise. Whatever is
+//     decided, left out or skipped has a name and a reason.
+//   - What no person started acts within an [AutomationPolicy], and one switch stops it.
+//   - Runs that share a lock, which is the environment, never overlap.
+//
+// # Ports
 //
 // Of a platform that deploys, for one service in one environment:
 //
@@ -55,8 +90,9 @@
 //
 // # What it does not do
 //
-// It knows no provider and sends nothing. It does not repeat calls: whether a
-// call can be repeated is in its error.
+// It knows no provider. The ports do not repeat calls: whether a call can be repeated is
+// in its error. There is no engine for runs that survive a process in it; that is package
+// durable.
 //
 // # Errors
 //
@@ -66,6 +102,7 @@
 // changed allows asking again only where runbook.SafeToRetry says so or the port
 // does: another one may have been asked for meanwhile. No error has a secret in it.
 //
-// Ports are safe for concurrent use, and so is everything else in the package,
-// which is values. Importing it compiles package runbook and the standard library.
+// Ports, and all types with methods that do something, are safe for concurrent use; the
+// others are values. Importing it compiles the packages runbook, health and alert, and
+// the standard library.
 package incident

@@ -1,0 +1,385 @@
+package playbooks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"go.acu.edu.au/runbook"
+	"go.acu.edu.au/runbook/incident"
+)
+
+// freeze is an action that keeps the platform from deploying by itself, so that what is
+// done is not undone by a push. Its undo lets it again.
+func (e Environment) freeze(id string) incident.Step {
+	set := func(frozen bool) incident.Func {
+		return func(ctx context.Context, _ *incident.Scope) (any, error) {
+			state, err := e.Freezer.SetDeployFreeze(ctx, frozen)
+			if err == nil && state.Frozen != frozen && state.Reason == "" {
+				err = errors.New("the platform says that it was not done")
+			}
+			return state, err
+		}
+	}
+	return incident.Step{
+		ID: id, Title: "Keep the platform from deploying by itself", Needs: []incident.Need{incident.Needs("DeployFreezer", e.Freezer)},
+		Attempts: 3, Backoff: 5 * time.Second, OnFailure: incident.GoOn,
+		Do: incident.Action{
+			Repeat: incident.Idempotent, Run: set(true), Undo: set(false), Undoes: "Let the platform deploy by itself again",
+			Preview: func(context.Context, *incident.Scope) (incident.Effect, error) {
+				return incident.Effect{Call: "freeze automatic deployments of " + e.name(), Changes: []string{"a push to the branch is not deployed"}, Undo: "unfreeze"}, nil
+			},
+		},
+	}
+}
+
+// unfreeze is an action that lets the platform deploy by itself again.
+func (e Environment) unfreeze(id string) incident.Step {
+	s := e.freeze(id)
+	do, _ := s.Do.(incident.Action)
+	s.Title, s.When = "Let the platform deploy by itself again", nil
+	s.Do = incident.Action{
+		Repeat: incident.Idempotent, Run: do.Undo,
+		Preview: func(context.Context, *incident.Scope) (incident.Effect, error) {
+			return incident.Effect{Call: "unfreeze automatic deployments of " + e.name(), Changes: []string{"a push to the branch is deployed again"}, Undo: "freeze"}, nil
+		},
+	}
+	return s
+}
+
+// Deployments is what a look at the deployments found.
+type Deployments struct {
+	// Newest are the newest ones, the newest first.
+	Newest []incident.Deployment `json:"newest"`
+	// Current is the one that runs; nil if none does.
+	Current *incident.Deployment `json:"current,omitempty"`
+	// Target is the one to roll back to; nil if there is none.
+	Target *incident.Deployment `json:"target,omitempty"`
+	// Recent means that the current one began so lately that it may be the cause.
+	Recent bool `json:"recent"`
+}
+
+// deployments is a step that looks at the last deployments.
+func (e Environment) deployments(id string) incident.Step {
+	return incident.Step{
+		ID: id, Title: "Look at the last deployments", Needs: []incident.Need{incident.Needs("Deployer", e.Deployer)}, OnFailure: incident.GoOn,
+		Do: incident.Check{Run: func(ctx context.Context, _ *incident.Scope) (any, error) {
+			list, err := e.Deployer.Deployments(ctx, 50)
+			if err != nil {
+				return nil, err
+			}
+			found := Deployments{Newest: list[:min(len(list), 5)]}
+			if i := slices.IndexFunc(list, func(d incident.Deployment) bool { return d.Current }); i >= 0 {
+				found.Current = &list[i]
+				found.Recent = time.Since(list[i].Created) < e.Defaults.filled().RecentDeployment
+			}
+			if to, ok := incident.RollbackTarget(list); ok {
+				found.Target = &to
+			}
+			return found, nil
+		}},
+	}
+}
+
+// rollback is an action that rolls back to the target that a look found. It is never
+// sent twice: whether it was done is read from the deployments that came since.
+func (e Environment) rollback(id, looked string) incident.Step {
+	target := func(s *incident.Scope) (incident.Deployment, Deployments, error) {
+		d, _ := incident.Result[Deployments](s, looked)
+		if d.Target == nil {
+			return incident.Deployment{}, d, incident.Final(errors.New("there is no deployment to roll back to"))
+		}
+		return *d.Target, d, nil
+	}
+	return incident.Step{
+		ID: id, Title: "Roll back to the last good deployment", Needs: []incident.Need{incident.Needs("Deployer", e.Deployer)},
+		Replaces: []string{"./scripts/emergency-rollback.sh " + e.name()},
+		Do: incident.Action{
+			Repeat: incident.CheckFirst,
+			Run: func(ctx context.Context, s *incident.Scope) (any, error) {
+				to, _, err := target(s)
+				if err != nil {
+					return nil, err
+				}
+				return e.settled(ctx, s, func() (incident.Deployment, error) { return e.Deployer.Rollback(ctx, to) })
+			},
+			Done: func(ctx context.Context, s *incident.Scope) (any, bool, error) {
+				to, seen, err := target(s)
+				if err != nil {
+					return nil, false, err
+				}
+				return e.came(ctx, seen, func(d incident.Deployment) bool { return same(d, to) })
+			},
+			Preview: func(_ context.Context, s *incident.Scope) (incident.Effect, error) {
+				to, seen, err := target(s)
+				if err != nil {
+					return incident.Effect{}, err
+				}
+				effect := incident.Effect{
+					Call:    fmt.Sprintf("roll back %s to deployment %s", e.name(), described(to)),
+					Changes: []string{"the application runs " + version(to)},
+					Undo:    "deploy the newer version again",
+				}
+				if seen.Current != nil {
+					effect.Changes[0] += " instead of " + version(*seen.Current)
+				}
+				return effect, nil
+			},
+		},
+	}
+}
+
+// restart is an action that restarts the processes of a service. Whether one of which
+// the answer was lost was done is not known: a person looks.
+func restart(id, title string, d incident.Deployer, replaces ...string) incident.Step {
+	return incident.Step{
+		ID: id, Title: title, Needs: []incident.Need{incident.Needs("Deployer", d)}, Replaces: replaces,
+		Do: incident.Action{
+			Run: func(ctx context.Context, _ *incident.Scope) (any, error) { return d.Restart(ctx) },
+			Preview: func(context.Context, *incident.Scope) (incident.Effect, error) {
+				return incident.Effect{
+					Call: "restart: " + title, Changes: []string{"the processes start again, with the variables that they had"},
+					Destroys: []string{"what they do just now, and what is in their memory"},
+				}, nil
+			},
+		},
+	}
+}
+
+// settled makes a deployment and follows it until it is settled. One that failed is an
+// error.
+func (e Environment) settled(ctx context.Context, s *incident.Scope, deploy func() (incident.Deployment, error)) (incident.Deployment, error) {
+	d, err := deploy()
+	if err != nil {
+		return d, err
+	}
+	if waiter, can := e.Deployer.(incident.DeploymentWaiter); can && !d.Status.Settled() {
+		seen, err := waiter.WaitDeployment(ctx, d.ID, func(d incident.Deployment) { s.Progress("deployment %s: %s", d.ID, d.Status) })
+		if err != nil {
+			return d, fmt.Errorf("deployment %s was begun, and whether it was deployed is not known: %w, %w", d.ID, err, incident.ErrOutcomeUnknown)
+		}
+		d = seen
+	}
+	if d.Status.Settled() && !d.Status.Deployed() {
+		return d, incident.Final(fmt.Errorf("deployment %s is %s: %s", d.ID, d.Status, d.Reason))
+	}
+	return d, nil
+}
+
+// came looks for a deployment that came after those that were seen.
+func (e Environment) came(ctx context.Context, seen Deployments, is func(incident.Deployment) bool) (any, bool, error) {
+	list, err := e.Deployer.Deployments(ctx, 20)
+	if err != nil {
+		return nil, false, err
+	}
+	for _, d := range list {
+		known := slices.ContainsFunc(seen.Newest, func(old incident.Deployment) bool { return old.ID == d.ID })
+		if known || len(seen.Newest) > 0 && !d.Created.After(seen.Newest[0].Created) {
+			break
+		}
+		if is(d) && d.Status != incident.DeploymentFailed && d.Status != incident.DeploymentCrashed {
+			return d, true, nil
+		}
+	}
+	return nil, false, nil
+}
+
+// same reports whether two deployments are of the same version.
+func same(a, b incident.Deployment) bool {
+	return a.Commit == b.Commit && a.Image == b.Image && a.Commit+a.Image != ""
+}
+
+func version(d incident.Deployment) string {
+	switch {
+	case d.Commit != "":
+		return "commit " + d.Commit[:min(len(d.Commit), 7)]
+	case d.Image != "":
+		return "image " + d.Image
+	}
+	return "deployment " + d.ID
+}
+
+func described(d incident.Deployment) string {
+	text := fmt.Sprintf("%s (%s", d.ID, version(d))
+	if d.Message != "" {
+		text += ", " + d.Message
+	}
+	return text + ")"
+}
+
+// Changed is what a change of variables wrote, for taking it back. It has the values of
+// what is no secret: numbers and switches of the application.
+type Changed struct {
+	// Before and After are the values; a name that is not in Before was not set.
+	Before map[string]string `json:"before"`
+	After  map[string]string `json:"after"`
+}
+
+// change are the steps that set variables of the application and prove that it runs with
+// them: a batch without a deployment, a deployment, and a look at what that got. A
+// restart would apply nothing. The values are numbers and switches and no secrets: they
+// are kept in the record of the run. Taking it back sets what was there before, which
+// undo steps, or [Environment.takeBack], do.
+func (e Environment) change(id, title string, values func(s *incident.Scope) map[string]string, replaces ...string) []incident.Step {
+	needs := []incident.Need{incident.Needs("Variables", e.Variables), incident.Needs("Deployer", e.Deployer)}
+	set := incident.Action{
+		Repeat: incident.Idempotent,
+		Run: func(ctx context.Context, s *incident.Scope) (any, error) {
+			wanted := values(s)
+			now, err := e.Variables.Variables(ctx)
+			if err != nil {
+				return nil, err
+			}
+			changed := Changed{Before: make(map[string]string), After: wanted}
+			for name := range wanted {
+				if slices.Contains(now.Sealed, name) {
+					return nil, fmt.Errorf("variable %s cannot be read, and so not be put back: %w", name, incident.ErrSealed)
+				}
+				if old, ok := now.Values[name]; ok {
+					changed.Before[name] = old.Reveal()
+				}
+			}
+			_, err = e.Variables.SetVariables(ctx, batch(wanted))
+			return changed, err
+		},
+		Preview: func(ctx context.Context, s *incident.Scope) (incident.Effect, error) {
+			now, err := e.Variables.Variables(ctx)
+			if err != nil {
+				return incident.Effect{}, err
+			}
+			effect := incident.Effect{Call: fmt.Sprintf("set %s of %s, without deploying", assignments(values(s)), e.name()), Undo: "set what was there before, and deploy"}
+			for _, name := range slices.Sorted(maps.Keys(values(s))) {
+				effect.Changes = append(effect.Changes, fmt.Sprintf("%s: %s becomes %s", name, or(now.Values[name].Reveal(), "not set"), values(s)[name]))
+			}
+			return effect, nil
+		},
+		Undo: func(ctx context.Context, s *incident.Scope) (any, error) {
+			changed, ok := incident.Result[Changed](s, id)
+			if !ok {
+				return nil, errors.New("what was there before is not known")
+			}
+			return nil, e.putBack(ctx, s, changed)
+		},
+		Undoes: "Set what was there before, and deploy",
+	}
+	return []incident.Step{
+		{ID: id, Title: title, Needs: needs, Replaces: replaces, Attempts: 3, Do: set},
+		e.redeploy(id+"-deploy", "Deploy with the new variables"),
+		{
+			ID: id + "-prove", Title: "See that the application got them", Needs: needs,
+			Do: incident.Verify{Run: func(ctx context.Context, s *incident.Scope) (any, error) {
+				changed, _ := incident.Result[Changed](s, id)
+				return nil, e.proven(ctx, slices.Sorted(maps.Keys(changed.After)))
+			}},
+		},
+	}
+}
+
+// proven returns nil if the application runs with the variables as they are configured.
+func (e Environment) proven(ctx context.Context, names []string) error {
+	proof, err := e.Variables.ProveVariables(ctx, incident.PendingVariables{Names: names})
+	if err != nil {
+		return err
+	}
+	if !proof.Proven() {
+		return fmt.Errorf("deployment %s did not get %s", proof.Deployment, strings.Join(append(proof.Pending, proof.Hidden...), ", "))
+	}
+	return nil
+}
+
+// redeploy is an action that deploys the current version again. Whether one of which the
+// answer was lost was done is read from the deployments.
+func (e Environment) redeploy(id, title string) incident.Step {
+	return incident.Step{
+		ID: id, Title: title, Needs: []incident.Need{incident.Needs("Deployer", e.Deployer)}, Timeout: 15 * time.Minute,
+		Do: incident.Action{
+			Run: func(ctx context.Context, s *incident.Scope) (any, error) {
+				return e.settled(ctx, s, func() (incident.Deployment, error) { return e.Deployer.Redeploy(ctx) })
+			},
+			// What came since the run knew what time it was is this one: the lock keeps other
+			// runs away, and the platform was told not to deploy by itself.
+			Done: func(ctx context.Context, s *incident.Scope) (any, bool, error) {
+				list, err := e.Deployer.Deployments(ctx, 5)
+				if err != nil {
+					return nil, false, err
+				}
+				if len(list) > 0 && list[0].Created.After(s.Now) && list[0].Status != incident.DeploymentFailed {
+					return list[0], true, nil
+				}
+				return nil, false, nil
+			},
+			Preview: func(context.Context, *incident.Scope) (incident.Effect, error) {
+				return incident.Effect{Call: "deploy the current version of " + e.name() + " again", Changes: []string{"the application runs with the variables as they are configured"}}, nil
+			},
+		},
+	}
+}
+
+// putBack sets variables to what they were, deploys, and proves it.
+func (e Environment) putBack(ctx context.Context, s *incident.Scope, changed Changed) error {
+	b := batch(changed.Before)
+	for name := range changed.After {
+		if _, was := changed.Before[name]; !was {
+			b.Delete = append(b.Delete, name)
+		}
+	}
+	if _, err := e.Variables.SetVariables(ctx, b); err != nil {
+		return err
+	}
+	if _, err := e.settled(ctx, s, func() (incident.Deployment, error) { return e.Deployer.Redeploy(ctx) }); err != nil {
+		return err
+	}
+	return e.proven(ctx, b.Names())
+}
+
+// takeBack is an action that undoes a change of variables when a condition says so: it
+// did not help, or it is no longer needed.
+func (e Environment) takeBack(id, title, changed string, when incident.Condition) incident.Step {
+	return incident.Step{
+		ID: id, Title: title, When: when, Timeout: 15 * time.Minute,
+		Needs: []incident.Need{incident.Needs("Variables", e.Variables), incident.Needs("Deployer", e.Deployer)},
+		Do: incident.Action{
+			Repeat: incident.Idempotent,
+			Run: func(ctx context.Context, s *incident.Scope) (any, error) {
+				c, ok := incident.Result[Changed](s, changed)
+				if !ok {
+					return nil, incident.Final(errors.New("what was there before is not known"))
+				}
+				return nil, e.putBack(ctx, s, c)
+			},
+			Preview: func(_ context.Context, s *incident.Scope) (incident.Effect, error) {
+				c, _ := incident.Result[Changed](s, changed)
+				return incident.Effect{Call: fmt.Sprintf("set %s of %s again, and deploy", assignments(c.Before), e.name()), Changes: []string{"the application runs as it did before"}}, nil
+			},
+		},
+	}
+}
+
+func batch(values map[string]string) incident.VariableBatch {
+	b := incident.VariableBatch{Set: make(map[string]runbook.Secret, len(values))}
+	for name, value := range values {
+		b.Set[name] = runbook.NewSecret(value)
+	}
+	return b
+}
+
+// assignments writes values as "A=1, B=2".
+func assignments(values map[string]string) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		all = append(all, name+"="+values[name])
+	}
+	return strings.Join(all, ", ")
+}
+
+func or[T comparable](value, otherwise T) T {
+	var zero T
+	if value == zero {
+		return otherwise
+	}
+	return value
+}
