@@ -57,8 +57,11 @@ func differences(said map[string][]string) string {
 		parts = append(parts, strings.Join(entities, ", ")+": "+text)
 	}
 	slices.Sort(parts)
-	return strings.Join(parts, "; ")
+	return cut(strings.Join(parts, "; "), longestDifference)
 }
+
+// longestDifference is how much is said of sources that differ: of thousands, nobody reads all.
+const longestDifference = 1000
 
 // closeOthers ends what a rule said of things that are no longer there.
 func closeOthers(feeds []*Feed, input string, judged map[Source]bool) {

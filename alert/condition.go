@@ -51,7 +51,8 @@ type Rate struct {
 // 0.05 is 5 %. With fewer than MinTotal events, or MinBad bad ones, it does not begin;
 // zero means 20 and 5: of three requests one that fails is no error rate. Once it fires,
 // it is over when the ratio is not above Recover, however few events there are, so that an
-// outage that drives callers away does not look like its end; zero Recover means Limit.
+// outage that drives callers away does not look like its end before the last bad event has
+// left the window; zero Recover means Limit.
 type Ratio struct {
 	Limit, Recover   float64
 	Window           time.Duration

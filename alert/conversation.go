@@ -2,7 +2,6 @@ package alert
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -13,13 +12,12 @@ import (
 // of it fires.
 func (r *Router) AcknowledgeConversation(ctx context.Context, key string, ack Acknowledgement) error {
 	now := time.Now()
-	if ack.By == "" {
-		return errors.New("alert: acknowledge: who acknowledges is missing")
+	if err := ack.complete(now); err != nil {
+		return err
 	}
-	if ack.At.IsZero() {
-		ack.At = now
+	if err := r.begin(); err != nil {
+		return err
 	}
-	r.mu.Lock()
 	found := false
 	for _, th := range r.threads {
 		if key == "" || th.Key != key {

@@ -27,8 +27,8 @@ func TestAcknowledgeConversation(t *testing.T) {
 		require.NoError(t, r.Handle(t.Context(), other))
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		require.Len(t, in.got, 1)
-		key, ack := in.got[0].Key, alert.Acknowledgement{By: "ana"}
+		require.Len(t, in.told(), 1)
+		key, ack := in.told()[0].Key, alert.Acknowledgement{By: "ana"}
 		require.NoError(t, r.AcknowledgeConversation(t.Context(), key, ack))
 		for _, s := range r.Alerts() {
 			require.NotNil(t, s.Acknowledged, s.Entity)

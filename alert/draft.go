@@ -40,7 +40,12 @@ func (r *Router) Drafts() []Draft {
 // Approve sends a draft. by is the person who approves it, and stands in the post as who
 // is responsible. It is sent once, however many approve it.
 func (r *Router) Approve(ctx context.Context, id, by string) error {
-	d, err := r.takeDraft("approve", id, by)
+	d, err := r.takeDraft("approve", id, by, func(d Draft) error {
+		if t := r.targets[d.Target]; t == nil || t.Audience != Everyone {
+			return fmt.Errorf("%q is no target for everyone any more: discard the draft", d.Target)
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
@@ -51,15 +56,15 @@ func (r *Router) Approve(ctx context.Context, id, by string) error {
 
 // Discard drops a draft: it is not sent.
 func (r *Router) Discard(ctx context.Context, id, by string) error {
-	if _, err := r.takeDraft("discard", id, by); err != nil {
+	if _, err := r.takeDraft("discard", id, by, func(Draft) error { return nil }); err != nil {
 		return err
 	}
 	return r.unlockAndStore(ctx)
 }
 
-// takeDraft takes a draft out of those that wait, and returns with the lock held unless
-// there is an error.
-func (r *Router) takeDraft(what, id, by string) (Draft, error) {
+// takeDraft takes a draft that may be taken out of those that wait, and returns with the lock
+// held unless there is an error.
+func (r *Router) takeDraft(what, id, by string, may func(Draft) error) (Draft, error) {
 	if by == "" {
 		return Draft{}, fmt.Errorf("alert: %s a draft: who does it is missing", what)
 	}
@@ -67,9 +72,13 @@ func (r *Router) takeDraft(what, id, by string) (Draft, error) {
 		return Draft{}, err
 	}
 	d, ok := r.drafts[id]
-	if !ok || r.targets[d.Target] == nil {
+	err := ErrNoDraft
+	if ok {
+		err = may(d)
+	}
+	if err != nil {
 		r.mu.Unlock()
-		return Draft{}, fmt.Errorf("alert: %s draft %q: %w", what, id, ErrNoDraft)
+		return Draft{}, fmt.Errorf("alert: %s draft %.64q: %w", what, id, err)
 	}
 	delete(r.drafts, id)
 	r.touch("draft", id)

@@ -201,6 +201,13 @@ func (r *Rule) setDefaults() {
 	orDefault(&r.Flap.Within, time.Hour)
 	orDefault(&r.Flap.Quiet, r.Flap.Within/2)
 	r.Labels, r.Parents = maps.Clone(r.Labels), slices.Clone(r.Parents)
+	switch c := r.When.(type) {
+	case BurnRate:
+		c.Windows = slices.Clone(c.Windows)
+		r.When = c
+	case Combined:
+		r.When = Combined{slices.Clone(c.All), slices.Clone(c.Any), slices.Clone(c.None)}
+	}
 }
 
 // Feed returns where samples of a source are put. The same source again is the same
@@ -210,20 +217,35 @@ func (e *Engine) Feed(s Source, labels map[string]string) (*Feed, error) {
 	e.mu.RLock()
 	f := e.sources[s]
 	e.mu.RUnlock()
-	if f != nil && !f.isClosed() {
+	if f != nil && f.claim(labels) {
 		return f, nil
 	}
-	in, ok := e.inputs[s.Input]
-	if !ok {
+	if _, ok := e.inputs[s.Input]; !ok {
 		return nil, fmt.Errorf("alert: engine: there is no input %q", s.Input)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if f := e.sources[s]; f != nil && !f.isClosed() {
+	if f := e.sources[s]; f != nil && f.claim(labels) {
 		return f, nil
 	}
-	f = e.newFeed(source{Source: s, labels: maps.Clone(labels), input: in.Kind, unit: in.Unit, every: in.Every}, e.byInput[s.Input])
+	f = e.feedOf(s, labels)
+	f.claimed = true
 	return f, nil
+}
+
+// stand makes a source that nobody feeds yet, unless there is one.
+func (e *Engine) stand(s Source, labels map[string]string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.sources[s] == nil {
+		e.feedOf(s, labels)
+	}
+}
+
+// feedOf makes a feed of an input that is there. The lock is held.
+func (e *Engine) feedOf(s Source, labels map[string]string) *Feed {
+	in := e.inputs[s.Input]
+	return e.newFeed(source{Source: s, labels: maps.Clone(labels), input: in.Kind, unit: in.Unit, every: in.Every}, e.byInput[s.Input])
 }
 
 // newFeed makes a feed. The lock is held.

@@ -25,6 +25,8 @@ type Feed struct {
 	reason string    // why not
 	closed bool
 	spoke  bool // something has come
+
+	claimed bool // somebody has asked for it
 }
 
 type source struct {
@@ -62,9 +64,11 @@ func (f *Feed) Result(failed bool, detail string) {
 }
 
 // Count puts events of a [Counter]; detail says what the bad ones were, in at most 300
-// characters. A source that reports regularly reports 0 and 0 as well.
+// characters. A source that reports regularly reports 0 and 0 as well. More than 2^40 of
+// either at once count as 2^40.
 func (f *Feed) Count(good, bad uint64, detail string) {
-	f.put(sample{good: good, bad: bad, text: short(detail, longestDetail)}, Counter)
+	const most = 1 << 40 // or their sum could begin at 0 again
+	f.put(sample{good: min(good, most), bad: min(bad, most), text: short(detail, longestDetail)}, Counter)
 }
 
 // Beat puts a beat of a [Heartbeat].
@@ -168,17 +172,22 @@ func (f *Feed) end() {
 	}
 }
 
-func (f *Feed) isClosed() bool {
+// claim reports whether the feed is open, and takes note that somebody feeds it: the first one
+// says its labels.
+func (f *Feed) claim(labels map[string]string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.closed
+	if !f.closed && !f.claimed {
+		f.claimed, f.labels = true, maps.Clone(labels)
+	}
+	return !f.closed
 }
 
-// heard reports whether anything has come.
-func (f *Feed) heard() bool {
+// isVacant reports whether nobody feeds it: it stands for an input only.
+func (f *Feed) isVacant() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.spoke
+	return !f.claimed && !f.spoke
 }
 
 func (f *Feed) put(s sample, kind InputKind) {

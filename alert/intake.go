@@ -33,10 +33,16 @@ func (r *Router) accept(t *tracked, a *Alert, now time.Time) {
 		t = &tracked{}
 		r.alerts[a.Key] = t
 	}
-	ack, wasFiring := t.alert.Acknowledged, t.alert.State == Firing
+	ack, began, wasFiring := t.alert.Acknowledged, t.alert.Began, t.alert.State == Firing
 	r.countParents(&t.alert, -1)
 	t.alert = a.clone()
 	t.alert.clean()
+	if a.Began.IsZero() {
+		if began.IsZero() {
+			began = now
+		}
+		t.alert.Began = began
+	}
 	if wasFiring && a.Acknowledged == nil {
 		t.alert.Acknowledged = ack
 	}

@@ -167,14 +167,14 @@ func (o *outage) limit() time.Duration {
 
 func (o *outage) wait() time.Duration { return min(time.Second<<min(o.failures, 6), time.Minute) }
 
-// wrote takes note of how a write went.
-func (o *outage) wrote(err error, now time.Time) {
+// wrote takes note of how a write went, and when it began.
+func (o *outage) wrote(err error, began, now time.Time) {
 	if err == nil {
 		*o = outage{}
 		return
 	}
 	if o.since.IsZero() {
-		o.since = now
+		o.since = began
 	}
 	o.again = now.Add(o.wait())
 	o.failures++

@@ -45,6 +45,9 @@ func (s Silence) validate(now time.Time) error {
 	if s.By == "" || s.Comment == "" {
 		problems = append(problems, errors.New("alert: silence: who wants it or why is missing"))
 	}
+	if !storableTime(s.Begins) || !storableTime(s.Ends) {
+		problems = append(problems, errors.New("alert: silence: its times are not of this calendar: years 0 to 9999"))
+	}
 	if !s.Ends.After(s.Begins) || !s.Ends.After(now) || s.Ends.Sub(s.Begins) > 30*24*time.Hour {
 		problems = append(problems, errors.New("alert: silence: it must end in the future, after it begins, and after 30 days at most"))
 	}
@@ -254,48 +257,4 @@ func (r *Router) silenceOf(a *Alert, now time.Time) (last *Silence) {
 		}
 	}
 	return last
-}
-
-// explainedBy returns an alert that explains another one: a parent, or one that inhibits
-// it. Of two that explain each other the worse one is not explained, or nobody would be
-// told of either.
-func (r *Router) explainedBy(t *tracked) *tracked {
-	counts := func(by *tracked) bool {
-		return by != t && (worstFirst(by.alert, t.alert) < 0 || !r.explains(t, by))
-	}
-	for _, key := range t.alert.Parents {
-		if p := r.alerts[key]; p != nil && p.alert.State == Firing && counts(p) {
-			return p
-		}
-	}
-	for i, in := range r.cfg.Inhibitions {
-		if !in.What.matches(&t.alert) {
-			continue
-		}
-		for _, source := range r.sources[i] {
-			if equalLabels(&source.alert, &t.alert, in.Equal) && counts(source) {
-				return source
-			}
-		}
-	}
-	return nil
-}
-
-// explains reports whether one firing alert is a parent of another or inhibits it.
-func (r *Router) explains(by, t *tracked) bool {
-	if slices.Contains(t.alert.Parents, by.alert.Key) {
-		return true
-	}
-	return slices.ContainsFunc(r.cfg.Inhibitions, func(in Inhibition) bool {
-		return in.By.matches(&by.alert) && in.What.matches(&t.alert) && equalLabels(&by.alert, &t.alert, in.Equal)
-	})
-}
-
-func equalLabels(a, b *Alert, names []string) bool {
-	for _, name := range names {
-		if a.label(name) != b.label(name) {
-			return false
-		}
-	}
-	return true
 }

@@ -268,3 +268,14 @@ func TestSilenceIsHeededAtOnce(t *testing.T) {
 		assert.Len(t, in.told(), 2)
 	})
 }
+
+func TestASilenceOfAnotherCalendarIsRefused(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var c reconfigured
+		r := c.start(t, []string{"new"}, alert.Route{Name: "all", Targets: []string{"new"}})
+		at := time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)
+		_, err := r.Silence(t.Context(), alert.Silence{Match: alert.Matcher{Environments: []string{"test"}}, By: "kim", Comment: "x", Begins: at, Ends: at.Add(time.Hour)})
+		require.ErrorContains(t, err, "years 0 to 9999", "it could not be stored")
+		stop(t, r)
+	})
+}

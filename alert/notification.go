@@ -92,7 +92,7 @@ type Notification struct {
 	// fire, the worst first, and after them those that are over since the last message.
 	// At most 30.
 	Alerts []Alert `json:"alerts,omitempty"`
-	// Post is what somebody wrote, for KindPost.
+	// Post is what somebody wrote, for KindPost, and for a KindTest to Everyone.
 	Post *Post `json:"post,omitempty"`
 	// At is when the message was made.
 	At time.Time `json:"at"`

@@ -26,10 +26,6 @@ func (r *Router) touchThread(th *thread) {
 // unlockAndStore unlocks, and waits until everything that has changed is written.
 // Several callers at once share one write.
 func (r *Router) unlockAndStore(ctx context.Context) error {
-	if r.stopping != nil {
-		defer r.mu.Unlock()
-		return fmt.Errorf("alert: not stored: %w", r.stopping)
-	}
 	if !r.storing {
 		if r.lookMuted {
 			r.nudge()
@@ -110,9 +106,10 @@ func (r *Router) write(ctx context.Context, records []Record, waiting []chan err
 	if len(records) > 0 {
 		// A write that is stopped half way would leave open whether it was made.
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.outage.limit())
+		began := time.Now()
 		err = r.cfg.Store.Write(limited, records)
 		cancel()
-		r.outage.wrote(err, time.Now())
+		r.outage.wrote(err, began, time.Now())
 	}
 	if len(records)+len(waiting) == 0 {
 		return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -56,7 +57,9 @@ func (r *Router) everyone(names []string) (chosen []*target, err error) {
 		if t == nil || t.Audience != Everyone {
 			return nil, fmt.Errorf("alert: post: %q is no target for everyone", name)
 		}
-		chosen = append(chosen, t)
+		if !slices.Contains(chosen, t) {
+			chosen = append(chosen, t)
+		}
 	}
 	return chosen, nil
 }
@@ -69,6 +72,9 @@ func (r *Router) Test(ctx context.Context, name, by string) error {
 	r.mu.Unlock()
 	if t == nil {
 		return fmt.Errorf("alert: test: there is no target %q", name)
+	}
+	if by == "" {
+		return errors.New("alert: test: who sends it is missing")
 	}
 	now := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, t.Timeout)

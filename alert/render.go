@@ -63,7 +63,7 @@ func commonEnvironment(alerts []Alert) string {
 func places(alerts []Alert) string {
 	var names []string
 	for _, a := range alerts {
-		if name := line(a.Environment); name != "" && !slices.Contains(names, name) {
+		if name := cut(line(a.Environment), 40); name != "" && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
@@ -204,7 +204,7 @@ func (v view) alert(b *strings.Builder, a Alert, was told) {
 		if end.IsZero() {
 			end = v.now
 		}
-		write("from %s to %s, for %s%s", v.clock(a.Began), v.clock(end), span(end.Sub(a.Began)), values(a))
+		write("from %s to %s, for %s%s", v.clock(a.Began), v.clock(end), span(a.Duration(end)), values(a))
 	} else {
 		write("since %s, for %s%s", v.clock(a.Began), span(a.Duration(v.now)), values(a))
 	}
@@ -232,21 +232,21 @@ func (v view) alert(b *strings.Builder, a Alert, was told) {
 		if n := len(a.Affected) - maxShown; n > 0 {
 			more = fmt.Sprintf(" and %d more", n)
 		}
-		write("fails because of it: %s%s", line(strings.Join(a.Affected[:min(len(a.Affected), maxShown)], ", ")), more)
+		write("fails because of it: %s%s", cut(line(strings.Join(a.Affected[:min(len(a.Affected), maxShown)], ", ")), 500), more)
 	}
 	switch ack := a.Acknowledged; {
 	case ack == nil:
 	case over:
-		write("%s took care of it%s", line(ack.By), prefixed(": ", line(ack.Comment)))
+		write("%s took care of it%s", cut(line(ack.By), 60), prefixed(": ", cut(line(ack.Comment), 300)))
 	default:
-		write("%s takes care of it since %s%s", line(ack.By), v.clock(ack.At), prefixed(": ", line(ack.Comment)))
+		write("%s takes care of it since %s%s", cut(line(ack.By), 60), v.clock(ack.At), prefixed(": ", cut(line(ack.Comment), 300)))
 	}
 }
 
 // name says in a line what an alert is about.
 func name(a Alert) string {
 	text := strings.ToUpper(a.Severity.String())
-	for _, part := range [...]string{line(a.Environment), cut(line(a.Entity), 100)} {
+	for _, part := range [...]string{cut(line(a.Environment), 40), cut(line(a.Entity), 100)} {
 		text += prefixed(" ", part)
 	}
 	return text + ": " + cut(line(a.Summary), 300)
@@ -256,7 +256,7 @@ func name(a Alert) string {
 func details(write func(string, ...any), text string) {
 	n := 0
 	for detail := range strings.Lines(text) {
-		if detail = strings.TrimSpace(detail); detail == "" {
+		if detail = line(detail); detail == "" {
 			continue
 		}
 		if n++; n > maxDetail {
@@ -291,7 +291,7 @@ func (v view) next(b *strings.Builder, kind Kind, c *changes, firing []Alert) {
 	var playbooks []string
 	open := 0
 	for _, a := range about {
-		if p := line(a.Playbook); p != "" && !slices.Contains(playbooks, p) && len(playbooks) < maxShown {
+		if p := cut(line(a.Playbook), 500); p != "" && !slices.Contains(playbooks, p) && len(playbooks) < maxShown {
 			playbooks = append(playbooks, p)
 		}
 		if a.Acknowledged == nil {
@@ -318,6 +318,30 @@ func (v view) next(b *strings.Builder, kind Kind, c *changes, firing []Alert) {
 	default:
 		fmt.Fprintf(b, "Not acknowledged yet: %d of %d.\n", open, len(firing))
 	}
+}
+
+// post is all that a post says.
+func (v view) post(p *Post) string {
+	var about []string
+	if p.Status != "" {
+		about = append(about, "Status: "+line(strings.ReplaceAll(p.Status, "_", " ")))
+	}
+	if !p.From.IsZero() {
+		const form = "Mon 2 Jan 2006 15:04 MST"
+		planned := "Planned: from " + p.From.In(v.zone).Format(form)
+		if !p.To.IsZero() {
+			planned += " to " + p.To.In(v.zone).Format(form)
+		}
+		about = append(about, planned)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Components)) {
+		about = append(about, line(name)+": "+line(strings.ReplaceAll(p.Components[name], "_", " ")))
+	}
+	if p.By != "" {
+		about = append(about, "Posted by "+line(p.By))
+	}
+	parts := []string{line(p.Title), strings.TrimSpace(p.Body), strings.Join(about, "\n")}
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), "\n\n") + "\n"
 }
 
 // late is a message as it is sent: one that is late says so.
@@ -367,7 +391,7 @@ func (v view) silence(s Silence, what silenceEvent, why string, firing []Alert) 
 func tally(alerts []Alert) string {
 	rules := make(map[string]int)
 	for _, a := range alerts {
-		rules[line(a.Rule)]++
+		rules[cut(line(a.Rule), 60)]++
 	}
 	names := slices.SortedFunc(maps.Keys(rules), func(a, b string) int { return cmp.Or(rules[b]-rules[a], strings.Compare(a, b)) })
 	var parts []string
@@ -433,12 +457,16 @@ func testText(name, by string, v view) string {
 	return fmt.Sprintf("TEST, nothing is wrong: a message to %s\n\n%s sent it at %s, to see whether messages arrive.\nThis one did. Nothing is to be done.\n", name, line(by), v.clock(v.now))
 }
 
-// line makes a text one line without control characters.
+// line makes a text one line without control characters, and without those that turn the
+// direction of what follows around.
 func line(text string) string {
-	if !strings.ContainsFunc(text, func(r rune) bool { return r != ' ' && unicode.IsSpace(r) || unicode.IsControl(r) }) {
+	breaks := func(r rune) bool {
+		return unicode.IsSpace(r) || unicode.IsControl(r) || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069
+	}
+	if !strings.ContainsFunc(text, func(r rune) bool { return r != ' ' && breaks(r) }) {
 		return strings.TrimSpace(text)
 	}
-	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }), " ")
+	return strings.Join(strings.FieldsFunc(text, breaks), " ")
 }
 
 func upperFirst(text string) string {

@@ -23,7 +23,7 @@ func (e *Engine) restore() {
 	}
 	for _, a := range e.cfg.Restore {
 		if _, open := e.restored[a.Key]; open && isAboutSilence(rules[a.Rule], a, e.inputs[rules[a.Rule].Input]) {
-			_, _ = e.Feed(Source{rules[a.Rule].Input, a.Environment, a.Entity}, a.Labels) // the input is there
+			e.stand(Source{rules[a.Rule].Input, a.Environment, a.Entity}, a.Labels)
 		}
 	}
 }

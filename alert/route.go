@@ -23,7 +23,9 @@ type RouterConfig struct {
 	Routes []Route
 	// Store keeps what must survive a crash. Nil means that nothing does. While it takes no
 	// writes for more than ten seconds, messages are sent all the same, and Handle and the
-	// others return its error.
+	// others return its error. What is sent then is known nowhere else: if the program is
+	// killed before the store takes writes again, it can come again from the next one, and is
+	// not marked as a possible repetition.
 	Store Store
 	// PageEnvironments are the environments for which targets that page are used, in
 	// whatever case. None means "production" and "prod".
@@ -201,8 +203,9 @@ type Maintenance struct {
 	Window health.Window
 }
 
-// An Inhibition keeps alerts from being told while another one fires. Of two that explain
-// each other the worse one is told.
+// An Inhibition keeps alerts from being told while another one fires. Of alerts that
+// explain each other, in a circle of whatever length, the worst is told, unless another
+// alert explains one of them.
 type Inhibition struct {
 	// By chooses the alerts that explain, What those that are explained.
 	By, What Matcher
@@ -271,6 +274,13 @@ func (c RouterConfig) defaults() (RouterConfig, error) {
 	}
 	c.PageEnvironments, c.Maintenance = slices.Clone(c.PageEnvironments), slices.Clone(c.Maintenance)
 	c.Inhibitions, c.Notices = slices.Clone(c.Inhibitions), slices.Clone(c.Notices)
+	for i := range c.Maintenance {
+		c.Maintenance[i].Match = c.Maintenance[i].Match.clone()
+	}
+	for i := range c.Inhibitions {
+		in := &c.Inhibitions[i]
+		in.By, in.What, in.Equal = in.By.clone(), in.What.clone(), slices.Clone(in.Equal)
+	}
 	return c, errors.Join(problems...)
 }
 
@@ -335,9 +345,13 @@ func (t *Target) setDefaults() (problems []error) {
 			bad("quiet: %w", err)
 		}
 	}
-	if t.PerSecond < 0 || t.Burst < 0 || t.Parallel < 0 || t.Timeout < 0 || t.FallbackAfter < 0 || t.RemindMost < 0 || t.Storm < 0 {
+	if t.Burst < 0 || t.Parallel < 0 || t.Timeout < 0 || t.FallbackAfter < 0 || t.RemindMost < 0 || t.Storm < 0 {
 		bad("a limit is negative")
 	}
+	if t.PerSecond != 0 && !(t.PerSecond >= slowest && t.PerSecond <= fastest) {
+		bad("PerSecond must be from %g to %g", slowest, float64(fastest))
+	}
+	t.Severities, t.Quiet = slices.Clone(t.Severities), slices.Clone(t.Quiet)
 	if t.Pages && len(t.Severities) == 0 {
 		t.Severities = []Severity{Critical}
 	}
@@ -352,6 +366,10 @@ func (t *Target) setDefaults() (problems []error) {
 	orDefault(&t.Storm, 20)
 	return problems
 }
+
+// slowest and fastest are the least and the most messages that a target may take in a second:
+// one a day, and more than any takes.
+const slowest, fastest = 1e-5, 1e6
 
 func (r *Route) setDefaults(targets map[string]Target) (problems []error) {
 	bad := func(format string, args ...any) {
@@ -380,6 +398,7 @@ func (r *Route) setDefaults(targets map[string]Target) (problems []error) {
 	if len(r.GroupBy) == 0 {
 		r.GroupBy = []string{"rule", "environment"}
 	}
+	r.Match, r.Targets, r.GroupBy = r.Match.clone(), slices.Clone(r.Targets), slices.Clone(r.GroupBy)
 	orDefault(&r.Wait, 30*time.Second)
 	orDefault(&r.Update, 5*time.Minute)
 	return problems

@@ -181,8 +181,12 @@ func (a *Alert) validate() error {
 	default:
 		problems = append(problems, fmt.Errorf("alert: state %q: is not known", string(a.State)))
 	}
-	for _, t := range [...]time.Time{a.Began, a.Fired, a.Ended} {
-		if s := t.Unix(); s < minUnix || s > maxUnix {
+	times := [...]time.Time{a.Began, a.Fired, a.Ended, {}}
+	if a.Acknowledged != nil {
+		times[3] = a.Acknowledged.At
+	}
+	for _, t := range times {
+		if !storableTime(t) {
 			problems = append(problems, errors.New("alert: a time is not in the years 0 to 9999"))
 		}
 	}
@@ -191,6 +195,9 @@ func (a *Alert) validate() error {
 
 // The first and the last second of the years 0 to 9999, which JSON can have.
 const minUnix, maxUnix = -62167219200, 253402300799
+
+// storableTime reports whether JSON can have a time.
+func storableTime(t time.Time) bool { return t.Unix() >= minUnix && t.Unix() <= maxUnix }
 
 // isID reports whether a text may name a record: databases refuse others.
 func isID(s string, most int) bool {

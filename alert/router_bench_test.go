@@ -32,7 +32,7 @@ func BenchmarkDuplicate(b *testing.B) {
 }
 
 // BenchmarkNew hands over alerts that were not there, into groups of many. The target is
-// 1.5 µs; Alertmanager takes 2.6 µs in process.
+// 1.5 µs; the way into a group of Alertmanager v0.35.0 takes 6.6 µs, its Put alone 1.0 µs.
 func BenchmarkNew(b *testing.B) { benchmarkNew(b, "rule") }
 
 // BenchmarkNewGroup hands over alerts that were not there, each of which begins a group of
@@ -75,7 +75,7 @@ func BenchmarkTenThousandGroups(b *testing.B) {
 		in := &forgetful{}
 		cfg := one(in)
 		cfg.Store, cfg.Routes[0].GroupBy, cfg.Routes[0].Wait = nil, []string{"entity"}, -1
-		cfg.Targets[0].Storm, cfg.Targets[0].PerSecond, cfg.Targets[0].Burst = 1<<30, 1e9, 1<<30
+		cfg.Targets[0].Storm, cfg.Targets[0].PerSecond, cfg.Targets[0].Burst = 1<<30, 1e6, 1<<30
 		r := start(b, cfg)
 		before := heap()
 		for i := range 10_000 {
@@ -95,7 +95,7 @@ func BenchmarkTenThousandGroups(b *testing.B) {
 func BenchmarkEnd(b *testing.B) {
 	cfg := one(&forgetful{})
 	cfg.Store, cfg.Routes[0].Wait = nil, -1
-	cfg.Targets[0].Storm, cfg.Targets[0].PerSecond, cfg.Targets[0].Burst = 1<<30, 1e9, 1<<30
+	cfg.Targets[0].Storm, cfg.Targets[0].PerSecond, cfg.Targets[0].Burst = 1<<30, 1e6, 1<<30
 	done := make(chan struct{}, 1)
 	cfg.Hooks.OnDelivery = func(alert.Attempt) { done <- struct{}{} }
 	r := router(b, cfg)

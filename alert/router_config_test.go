@@ -2,6 +2,7 @@ package alert_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -62,7 +63,9 @@ func TestOrphanedTarget(t *testing.T) {
 				assert.Equal(t, 1, count(c.boxes["new"].kinds(), alert.KindResolved))
 				assert.Empty(t, r.Alerts())
 				if back {
-					assert.Equal(t, []alert.Kind{alert.KindFiring, alert.KindResolved}, c.boxes["old"].kinds())
+					// It is due to be reminded, which may come before the end is handed over.
+					told := slices.DeleteFunc(c.boxes["old"].kinds(), func(k alert.Kind) bool { return k == alert.KindReminder })
+					assert.Equal(t, []alert.Kind{alert.KindFiring, alert.KindResolved}, told)
 					assert.Empty(t, r.Deliveries())
 				} else {
 					assert.Equal(t, []alert.Kind{alert.KindFiring}, c.boxes["old"].kinds())

@@ -40,7 +40,7 @@ func (r *Router) sayQueued(th *thread, now time.Time) {
 	}
 	n := Notification{Kind: q.Kind, Title: q.Title, Text: q.Text, Post: q.Post, At: now}
 	if q.Post != nil {
-		n.Title, n.Text = cut(line(q.Post.Title), 200), q.Post.Body
+		n.Title, n.Text = cut(line(q.Post.Title), 200), view{now, r.cfg.Zone}.post(q.Post)
 	}
 	r.put(th, &outgoing{Notification: n, Queued: &q, Made: now}, now)
 }

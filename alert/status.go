@@ -12,11 +12,8 @@ import (
 // were told are told that. The error wraps [ErrNoAlert] if no such alert fires.
 func (r *Router) Acknowledge(ctx context.Context, key string, ack Acknowledgement) error {
 	now := time.Now()
-	if ack.By == "" {
-		return errors.New("alert: acknowledge: who acknowledges is missing")
-	}
-	if ack.At.IsZero() {
-		ack.At = now
+	if err := ack.complete(now); err != nil {
+		return err
 	}
 	if err := r.begin(); err != nil {
 		return err
@@ -28,6 +25,20 @@ func (r *Router) Acknowledge(ctx context.Context, key string, ack Acknowledgemen
 	}
 	r.acknowledge(t, ack, now)
 	return r.unlockAndStore(ctx)
+}
+
+// complete fills in when it was, or says what is wrong.
+func (a *Acknowledgement) complete(now time.Time) error {
+	if a.At.IsZero() {
+		a.At = now
+	}
+	switch {
+	case a.By == "":
+		return errors.New("alert: acknowledge: who acknowledges is missing")
+	case !storableTime(a.At):
+		return errors.New("alert: acknowledge: the time is not in the years 0 to 9999")
+	}
+	return nil
 }
 
 // ErrNoAlert means that no alert of that key fires.

@@ -36,7 +36,8 @@ var ErrNotOwner = errors.New("another program has taken over")
 type Record struct {
 	// Kind and ID name it. Kind is one word; an ID has at most 200 characters.
 	Kind, ID string
-	// Data is the record, JSON of at most 1 MiB. Nil in a change removes it.
+	// Data is the record, as JSON: some KB, or some MB for a conversation about thousands of
+	// alerts. Nil in a change removes it.
 	Data []byte
 }
 

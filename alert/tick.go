@@ -69,10 +69,10 @@ func (e *Engine) expect() {
 		sources, placeholder := e.count[in.Name], e.sources[nobody(in.Name)]
 		e.mu.RUnlock()
 		switch {
-		case sources > 0 && placeholder != nil && !placeholder.heard():
+		case sources > 0 && placeholder != nil && placeholder.isVacant():
 			placeholder.Close()
 		case sources == 0 && placeholder == nil:
-			_, _ = e.Feed(nobody(in.Name), nil) // the input is there
+			e.stand(nobody(in.Name), nil)
 		}
 	}
 }

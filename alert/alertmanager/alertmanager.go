@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -129,6 +130,7 @@ func (cfg *Config) complete() (*url.URL, error) {
 	if cfg.Hold < 2*time.Minute || cfg.Every < 0 || cfg.Every > cfg.Hold/2 || cfg.Timeout < 0 {
 		bad("Hold must be at least 2 minutes, Every at most half of it, and no time negative")
 	}
+	cfg.Labels = maps.Clone(cfg.Labels)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}

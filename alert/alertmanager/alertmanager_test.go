@@ -256,3 +256,16 @@ func TestOddTimes(t *testing.T) {
 	require.Len(t, m.Alerts(), 1)
 	assert.Empty(t, m.Firing())
 }
+
+// Two labels that become one are always the same one: another one would be another alert to
+// Alertmanager, and the first would go on firing.
+func TestLabelsThatBecomeOne(t *testing.T) {
+	m, n := newAlertmanager(t, nil)
+	a := firing()
+	a.Labels = map[string]string{"k8s.io/name": "x", "k8s-io-name": "y", "k8s_io_name": "z", "k8s io name": "w"}
+	for range 50 {
+		_, err := n.Notify(t.Context(), note(alert.KindFiring, 1, "", a))
+		require.NoError(t, err)
+	}
+	assert.Len(t, m.Firing(), 1)
+}

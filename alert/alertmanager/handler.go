@@ -33,7 +33,7 @@ type HandlerConfig struct {
 	// Environment is that of alerts without such a label.
 	Environment string
 	// Severities is what the values of the label "severity" mean, besides the usual ones:
-	// critical, page; high, error; medium, warning; low, info, none. Write them in lower case.
+	// critical, page; high, error; medium, warning; low, info, none. Case does not matter.
 	Severities map[string]alert.Severity
 	// Severity is that of alerts that say none which is known. Zero means High.
 	Severity alert.Severity
@@ -77,13 +77,16 @@ func NewHandler(cfg HandlerConfig) (http.Handler, error) {
 		cfg.Severity = alert.High
 	}
 	severities := usualSeverities()
-	maps.Copy(severities, cfg.Severities)
+	for word, s := range cfg.Severities {
+		severities[strings.ToLower(word)] = s
+	}
 	for _, s := range append(slices.Collect(maps.Values(severities)), cfg.Severity) {
 		if s < alert.Critical || s > alert.Low {
 			bad(fmt.Sprintf("severity %d is not known", s))
 		}
 	}
 	cfg.Severities = severities
+	cfg.EnvironmentLabels, cfg.EntityLabels = slices.Clone(cfg.EnvironmentLabels), slices.Clone(cfg.EntityLabels)
 	if len(cfg.EnvironmentLabels) == 0 {
 		cfg.EnvironmentLabels = []string{"environment", "env"}
 	}
@@ -117,9 +120,9 @@ type webhook struct {
 
 // ServeHTTP implements [http.Handler].
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	given, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	got, want := sha256.Sum256([]byte(given)), sha256.Sum256([]byte(h.cfg.Token.Reveal()))
-	if subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+	if subtle.ConstantTimeCompare(got[:], want[:]) != 1 || !strings.EqualFold(scheme, "Bearer") {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		http.Error(w, "the token is not right", http.StatusUnauthorized)
 		return

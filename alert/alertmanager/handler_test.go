@@ -212,3 +212,22 @@ func BenchmarkReceiver(b *testing.B) {
 type nothing struct{}
 
 func (nothing) Handle(context.Context, alert.Alert) error { return nil }
+
+// A token is taken as a bearer token only, and the words for severities are read in whatever
+// case.
+func TestBearerAndCase(t *testing.T) {
+	var k taker
+	h := receiver(t, &k, func(c *alertmanager.HandlerConfig) { c.Severities = map[string]alert.Severity{"P1": alert.Critical} })
+	const body = `{"version":"4","alerts":[{"status":"firing","labels":{"alertname":"x","severity":"p1"}}]}`
+	for header, want := range map[string]int{
+		token: http.StatusUnauthorized, "Basic " + token: http.StatusUnauthorized, "bearer " + token: http.StatusNoContent, "Bearer  " + token: http.StatusUnauthorized,
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
+		r.Header.Set("Authorization", header)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		assert.Equal(t, want, w.Code, header)
+	}
+	require.Len(t, k.taken(), 1)
+	assert.Equal(t, alert.Critical, k.taken()[0].Severity)
+}

@@ -30,8 +30,8 @@ func (p postable) identity() string {
 
 func (n *Notifier) postable(a alert.Alert) postable {
 	labels := make(map[string]string)
-	for name, value := range a.Labels {
-		labels[labelName(name)] = value
+	for _, name := range slices.Sorted(maps.Keys(a.Labels)) { // of two that become one, always the same
+		labels[labelName(name)] = a.Labels[name]
 	}
 	maps.Copy(labels, n.cfg.Labels)
 	maps.Copy(labels, map[string]string{

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/alert"
 )
 
@@ -32,6 +33,9 @@ func (r *Recorder) Fail(errs ...error) {
 func (r *Recorder) Notify(ctx context.Context, n alert.Notification) (alert.Receipt, error) {
 	if err := ctx.Err(); err != nil {
 		return "", &alert.Error{Service: "recorder", Op: "record", Unsent: true, Err: err}
+	}
+	if runbook.IsReadOnly(ctx) {
+		return "", &alert.Error{Service: "recorder", Op: "record", Unsent: true, Err: runbook.ErrReadOnly}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

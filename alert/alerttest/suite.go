@@ -69,6 +69,7 @@ func TestNotifier(t *testing.T, h NotifierHarness) {
 	run("bad gateway after the effect", func(t *testing.T, c NotifierCase) { testLost(t, c, LateError) })
 	run("hang", testHang)
 	run("ended context", testEnded)
+	run("read-only context", testReadOnly)
 	run("long", testLong)
 	run("hostile", testHostile)
 	run("concurrently", testConcurrently)
@@ -79,7 +80,7 @@ func (c NotifierCase) note(kind alert.Kind, key string, seq int, prior alert.Rec
 	at := time.Date(2026, time.October, 5, 3, 12, 0, 0, time.UTC).Add(time.Duration(seq) * time.Minute)
 	n := alert.Notification{
 		Key: key, Seq: seq, Kind: kind, Severity: alert.Critical, Environment: "production", At: at, Prior: prior,
-		Title: fmt.Sprintf("CRITICAL: production: app %s %d", kind, seq), Text: fmt.Sprintf("CRITICAL: production: app %s %d\n\nWhat is wrong:\n- app is down\n", kind, seq),
+		Title: fmt.Sprintf("CRITICAL production: app %s %d", kind, seq), Text: fmt.Sprintf("CRITICAL production: app %s %d\n\nWhat is wrong:\n- app is down\n", kind, seq),
 	}
 	state := alert.Firing
 	if kind == alert.KindResolved {

@@ -1,6 +1,7 @@
 package calendar_test
 
 import (
+	"math"
 	"testing"
 	"time"
 	_ "time/tzdata"
@@ -303,4 +304,15 @@ func BenchmarkIsBusinessDay(b *testing.B) {
 	for b.Loop() {
 		c.IsBusinessDay(now)
 	}
+}
+
+// The time since the zero Time, and one that never ends, are counted within a moment, and are
+// not negative.
+func TestTimesThatCannotBe(t *testing.T) {
+	c := of(t, calendar.Config{Region: calendar.NSW})
+	year := func(y int) time.Time { return time.Date(y, time.January, 1, 0, 0, 0, 0, c.Zone()) }
+	assert.Equal(t, c.BusinessTime(year(1900), year(1902)), c.BusinessTime(time.Time{}, year(1902)))
+	assert.Equal(t, c.BusinessTime(year(2198), year(2200)), c.BusinessTime(year(2198), year(9999)))
+	_, err := c.AddBusinessTime(time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC), math.MaxInt64)
+	assert.ErrorContains(t, err, "100,000 hours")
 }

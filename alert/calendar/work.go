@@ -80,8 +80,15 @@ func (c *Calendar) IsOpen(t time.Time) bool {
 }
 
 // BusinessTime returns how much working time there is from one instant to another; none if
-// the second is not after the first.
+// the second is not after the first. What is before 1900 or after 2199, such as the time since
+// the zero Time, is not counted.
 func (c *Calendar) BusinessTime(from, to time.Time) (sum time.Duration) {
+	if first := time.Date(1900, time.January, 1, 0, 0, 0, 0, c.cfg.Zone); from.Before(first) {
+		from = first
+	}
+	if last := time.Date(2200, time.January, 1, 0, 0, 0, 0, c.cfg.Zone); to.After(last) {
+		to = last
+	}
 	for date := c.date(from); !date.After(c.date(to)); date = date.AddDate(0, 0, 1) {
 		for in := range c.working(date) {
 			start, end := in.Start, in.End
@@ -99,14 +106,14 @@ func (c *Calendar) BusinessTime(from, to time.Time) (sum time.Duration) {
 
 // AddBusinessTime returns when so much working time has passed since t. That is the end of a
 // business day, and not the beginning of the next, if the time is used up with the day. If
-// d is zero it is t, or the next opening. A negative d is an error. The instant is in the
-// zone of the region.
+// d is zero it is t, or the next opening. A d that is negative, or more than 100,000 hours, is
+// an error. The instant is in the zone of the region.
 //
 // The error wraps [ErrBeyond] if the days up to that instant are not all known; the instant
 // is right by the rules then. With other errors there is none.
 func (c *Calendar) AddBusinessTime(t time.Time, d time.Duration) (time.Time, error) {
-	if d < 0 {
-		return time.Time{}, errors.New("calendar: business time to add is negative")
+	if d < 0 || d > 100_000*time.Hour {
+		return time.Time{}, errors.New("calendar: business time to add is negative, or more than 100,000 hours")
 	}
 	for in := range c.from(t) {
 		length := in.End.Sub(in.Start)

@@ -183,6 +183,9 @@ func isAddress(text string) bool {
 
 // Notify implements [alert.Notifier]. The receipt is the Message-ID.
 func (n *Notifier) Notify(ctx context.Context, what alert.Notification) (alert.Receipt, error) {
+	if runbook.IsReadOnly(ctx) {
+		return "", &alert.Error{Service: service, Op: "send", Unsent: true, Err: runbook.ErrReadOnly}
+	}
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.Timeout)
 	defer cancel()
 	s, err := n.connect(ctx)

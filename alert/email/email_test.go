@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -20,6 +21,7 @@ import (
 	"go.acu.edu.au/runbook/alert"
 	"go.acu.edu.au/runbook/alert/alerttest"
 	"go.acu.edu.au/runbook/alert/email"
+	"go.acu.edu.au/runbook/alert/internal/story"
 )
 
 func notifier(t testing.TB, s *server, change ...func(*email.Config)) *email.Notifier {
@@ -41,8 +43,8 @@ var at = time.Date(2026, time.October, 5, 3, 12, 0, 0, time.UTC)
 func firing() alert.Notification {
 	return alert.Notification{
 		Key: "9f86d081", Seq: 1, Kind: alert.KindFiring, Severity: alert.Critical, Environment: "production", At: at,
-		Title: "CRITICAL: production: app has failed 3 checks in a row",
-		Text: "CRITICAL: production: app has failed 3 checks in a row\n\nWhat is wrong:\n- CRITICAL production app: app has failed 3 checks in a row\n" +
+		Title: "CRITICAL production: app has failed 3 checks in a row",
+		Text: "CRITICAL production: app has failed 3 checks in a row\n\nWhat is wrong:\n- CRITICAL production app: app has failed 3 checks in a row\n" +
 			"  since 03:10 UTC, for 1 min; now 3, limit 3\n  GET /health: status 503: {\"error\": \"no free connection\"} <b>&amp;</b>\n  fails because of it: grade sync, LTI launches\n\n" +
 			"What to do: playbook application-down\nNobody has acknowledged it yet.\n",
 		Alerts: []alert.Alert{{
@@ -415,11 +417,11 @@ func TestGolden(t *testing.T) {
 	repeat, resolved, reminder := firing(), firing(), firing()
 	repeat.PossibleRepeat = true
 	resolved.Seq, resolved.Kind, resolved.Prior = 3, alert.KindResolved, "9f86d081.1@example.edu"
-	resolved.Title = "RESOLVED after 1 h 4 min: production: app has failed 3 checks in a row"
-	resolved.Text = resolved.Title + "\n\nIt was:\n- CRITICAL production app: app has failed 3 checks in a row\n  from 03:10 UTC to 04:14 UTC, 1 h 4 min; at worst 7, limit 3\n"
+	resolved.Title = "RESOLVED after 1 h 4 min, production: app has failed 3 checks in a row"
+	resolved.Text = resolved.Title + "\n\nIt was:\n- CRITICAL production app: app has failed 3 checks in a row\n  from 03:10 UTC to 04:14 UTC, for 1 h 4 min; at worst 7, limit 3\n"
 	resolved.Alerts[0].State = alert.Resolved
 	reminder.Seq, reminder.Kind, reminder.Severity = 2, alert.KindReminder, alert.Medium
-	reminder.Title, reminder.Text = "STILL MEDIUM after 2 h: test: “grade sync” ist zu früh fällig", "STILL MEDIUM after 2 h: test: “grade sync” ist zu früh fällig\n\nWhat is wrong: …\n"
+	reminder.Title, reminder.Text = "STILL MEDIUM after 2 h, test: “grade sync” ist zu früh fällig", "STILL MEDIUM after 2 h, test: “grade sync” ist zu früh fällig\n\nWhat is wrong: …\n"
 	reminder.Alerts[0].Playbook = "https://runbook.example.edu/grade-sync?a=1&b=2"
 	post := alert.Notification{Key: "post", Seq: 1, Kind: alert.KindPost, At: at, Post: &alert.Post{
 		ID: "1", Title: "QA automation is not available", Body: "Checks of courses do not start since 13:10. Nothing is lost: they will run later.\n\nNext update at 14:30.",
@@ -428,7 +430,7 @@ func TestGolden(t *testing.T) {
 	plan := alert.Notification{Key: "plan", Seq: 1, Kind: alert.KindPost, At: at, Post: &alert.Post{
 		ID: "2", Title: "Maintenance on Sunday", Body: "The tool is not available.", Status: "scheduled", From: at.AddDate(0, 0, 6), To: at.AddDate(0, 0, 6).Add(2 * time.Hour),
 	}}
-	test := alert.Notification{Key: "test", Seq: 1, Kind: alert.KindTest, Severity: alert.Low, At: at, Title: "Test message", Text: "This is a test of target mail, sent by ana at 2026-10-05T03:12:00Z.\nNothing is wrong, and nothing is to be done.\n"}
+	test := alert.Notification{Key: "test", Seq: 1, Kind: alert.KindTest, Severity: alert.Low, At: at, Title: "TEST, nothing is wrong: a message to mail", Text: "TEST, nothing is wrong: a message to mail\n\nAna Silva sent it at 03:12 UTC, to see whether messages arrive.\nThis one did. Nothing is to be done.\n"}
 	for name, what := range map[string]alert.Notification{
 		"firing": firing(), "possible_repeat": repeat, "reminder": reminder, "resolved": resolved, "post": post, "maintenance": plan, "test": test,
 	} {
@@ -446,6 +448,20 @@ func TestGolden(t *testing.T) {
 		golden(t, name+".txt", b.String())
 		golden(t, name+".html", html)
 	}
+}
+
+// TestNight is what people read of a night as the router tells it: what a program shows that
+// does not show HTML, below the state that the HTML begins with.
+func TestNight(t *testing.T) {
+	s := newServer(t, nil)
+	state := regexp.MustCompile(`uppercase[^>]*>([^<]*)<`)
+	var b strings.Builder
+	story.Night(t, notifier(t, s), func(step string) {
+		all := s.received()
+		m, plain, html := parse(t, all[len(all)-1].data)
+		fmt.Fprintf(&b, "=== %s: %s\nSubject, decoded: %s\n\n%s", step, state.FindStringSubmatch(html)[1], subject(t, m), plain)
+	})
+	golden(t, "night.txt", b.String())
 }
 
 // golden compares a text with a file, which it writes if UPDATE_GOLDEN is set.

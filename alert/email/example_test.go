@@ -14,7 +14,7 @@ import (
 func Example() {
 	down := alert.Notification{
 		Key: "9f86d081", Seq: 1, Kind: alert.KindFiring, Severity: alert.Critical, Environment: "production", At: time.Now(),
-		Title: "CRITICAL: production: app is down", Text: "CRITICAL: production: app is down\n",
+		Title: "CRITICAL production: app is down", Text: "CRITICAL production: app is down\n",
 	}
 	for _, reply := range []string{"250 2.0.0 queued", "554 5.7.1 this looks like spam"} {
 		mail, err := email.New(email.Config{

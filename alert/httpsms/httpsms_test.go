@@ -90,7 +90,7 @@ var at = time.Date(2026, time.October, 5, 3, 12, 0, 0, time.UTC)
 
 func firing() alert.Notification {
 	return alert.Notification{
-		Key: "9f86d081", Seq: 1, Kind: alert.KindFiring, Severity: alert.Critical, At: at, Title: "CRITICAL: production: app is down",
+		Key: "9f86d081", Seq: 1, Kind: alert.KindFiring, Severity: alert.Critical, At: at, Title: "CRITICAL production: app is down",
 		Alerts: []alert.Alert{{Entity: "app", State: alert.Firing, Began: at.Add(-2 * time.Minute), Playbook: "application-down", Detail: "GET /health: status 503 – “no connection”\n" + strings.Repeat("more ", 200)}},
 	}
 }

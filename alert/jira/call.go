@@ -40,13 +40,13 @@ func (j *Notifier) find(ctx context.Context, label string) (key string, err erro
 }
 
 func (j *Notifier) look(ctx context.Context, call send.Call, v any) (*httpx.Response, error) {
-	call.Header = j.header
+	call.Header = j.header()
 	resp, err := j.send.Look(ctx, call, v)
 	return resp, explain(resp, err)
 }
 
 func (j *Notifier) do(ctx context.Context, op, method string, at *url.URL, body any) (*httpx.Response, error) {
-	resp, err := j.send.Do(ctx, send.Call{Op: op, Method: method, URL: at, Header: j.header, JSON: body})
+	resp, err := j.send.Do(ctx, send.Call{Op: op, Method: method, URL: at, Header: j.header(), JSON: body})
 	return resp, explain(resp, err)
 }
 

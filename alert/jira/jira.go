@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -72,7 +73,7 @@ type Notifier struct {
 	cfg    Config
 	base   *url.URL
 	api    *url.URL
-	header http.Header
+	header func() http.Header // in a closure, for whoever prints the Notifier
 	send   *send.Client
 }
 
@@ -106,9 +107,12 @@ func New(cfg Config) (*Notifier, error) {
 		_, set := cfg.Fields[name]
 		bad(set, "Fields: "+name+" cannot be set here")
 	}
+	bad(cfg.Timeout < 0, "Timeout is negative")
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
+	cfg.Labels, cfg.Priorities = slices.Clone(cfg.Labels), maps.Clone(cfg.Priorities)
+	cfg.Fields, cfg.DoneFields = maps.Clone(cfg.Fields), maps.Clone(cfg.DoneFields)
 	version := "3"
 	if cfg.Edition == DataCenter {
 		version = "2"
@@ -119,8 +123,10 @@ func New(cfg Config) (*Notifier, error) {
 	}
 	return &Notifier{
 		cfg: cfg, base: base, api: base.JoinPath("rest", "api", version),
-		header: http.Header{"Authorization": {authorization}, "Accept": {"application/json"}},
-		send:   send.New("jira", send.Config{HTTP: cfg.HTTP, UserAgent: cfg.UserAgent, Timeout: cfg.Timeout}),
+		header: func() http.Header {
+			return http.Header{"Authorization": {authorization}, "Accept": {"application/json"}}
+		},
+		send: send.New("jira", send.Config{HTTP: cfg.HTTP, UserAgent: cfg.UserAgent, Timeout: cfg.Timeout}),
 	}, nil
 }
 
@@ -148,7 +154,7 @@ func (j *Notifier) Notify(ctx context.Context, n alert.Notification) (alert.Rece
 	case n.Kind == alert.KindResolved:
 		return alert.Receipt(key), j.resolve(ctx, key, n)
 	}
-	return alert.Receipt(key), j.comment(ctx, key, text(n))
+	return alert.Receipt(key), j.comment(ctx, key, send.Text(n))
 }
 
 var issueKey = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*-[0-9]+$`)
@@ -156,24 +162,15 @@ var issueKey = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*-[0-9]+$`)
 // label is by what a ticket can be found.
 func label(n alert.Notification) string { return "runbook-" + n.Key }
 
-const repeats = "This may be a repetition: whether an earlier attempt arrived is not known.\n\n"
-
-func text(n alert.Notification) string {
-	if n.PossibleRepeat {
-		return repeats + n.Text
-	}
-	return n.Text
-}
-
 // maxSummary is the length that Jira takes, in characters.
 const maxSummary = 255
 
 // create opens a ticket.
 func (j *Notifier) create(ctx context.Context, n alert.Notification) (alert.Receipt, error) {
 	const op = "create ticket"
-	fields := map[string]any{}
-	for name, v := range j.cfg.Fields {
-		fields[name] = v
+	fields := maps.Clone(j.cfg.Fields)
+	if fields == nil {
+		fields = make(map[string]any, 6)
 	}
 	if p := j.cfg.Priorities[n.Severity]; p != "" {
 		fields["priority"] = map[string]string{"name": p}
@@ -181,7 +178,7 @@ func (j *Notifier) create(ctx context.Context, n alert.Notification) (alert.Rece
 	fields["project"] = map[string]string{"key": j.cfg.Project}
 	fields["issuetype"] = map[string]string{"name": j.cfg.IssueType}
 	fields["summary"] = send.Cut(send.Line(n.Title), maxSummary)
-	fields["description"] = j.document(text(n))
+	fields["description"] = j.document(send.Text(n))
 	fields["labels"] = append([]string{label(n)}, j.cfg.Labels...)
 	resp, err := j.do(ctx, op, http.MethodPost, j.api.JoinPath("issue"), map[string]any{"fields": fields})
 	if err != nil {
@@ -211,7 +208,7 @@ func (j *Notifier) resolve(ctx context.Context, key string, n alert.Notification
 	if err != nil {
 		return err
 	}
-	said := text(n)
+	said := send.Text(n)
 	if !now.Done {
 		why, err := j.close(ctx, key)
 		if err != nil {

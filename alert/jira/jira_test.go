@@ -2,6 +2,7 @@ package jira_test
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"slices"
 	"strings"
@@ -129,7 +130,7 @@ func TestSearchLags(t *testing.T) {
 	_, err = n.Notify(t.Context(), first)
 	require.NoError(t, err)
 	require.Len(t, service.Issues(), 2)
-	assert.True(t, strings.HasPrefix(service.Issues()[1].Description, "This may be a repetition"))
+	assert.True(t, strings.HasPrefix(service.Issues()[1].Description, "Possible repeat"))
 }
 
 // Transitions are looked up: the ID, the name and the status are the workflow's own.
@@ -229,7 +230,7 @@ func TestResolveGoesOn(t *testing.T) {
 				want := 1
 				if name == "comment" && fault == alerttest.Lost {
 					want = 2
-					assert.Contains(t, i.Comments[1], "may be a repetition")
+					assert.Contains(t, i.Comments[1], "Possible repeat")
 				}
 				assert.Len(t, i.Comments, want)
 			})
@@ -272,7 +273,7 @@ func TestRefusedConnection(t *testing.T) {
 		assert.Empty(t, service.Issues())
 		time.Sleep(2 * time.Minute)
 		require.Len(t, service.Issues(), 1)
-		assert.NotContains(t, service.Issues()[0].Description, "repetition", "it is proven that nothing was sent")
+		assert.NotContains(t, service.Issues()[0].Description, "repeat", "it is proven that nothing was sent")
 		assert.Empty(t, mail.Notifications())
 		assert.Empty(t, r.Deliveries())
 	})
@@ -349,4 +350,29 @@ func TestNew(t *testing.T) {
 	for _, text := range []string{"BaseURL", "edition", "Token", "project", "label", "Fields: summary"} {
 		assert.ErrorContains(t, err, text)
 	}
+}
+
+// Whoever prints the notifier, in a log or in the diff of a test, does not print its token.
+//
+// Requirement: AL-SEND-SECRET
+func TestPrintsNoSecret(t *testing.T) {
+	for name, n := range map[string]*jira.Notifier{"basic": notifier(t, &alerttest.Jira{}), "bearer": notifier(t, &alerttest.Jira{DataCenter: true})} {
+		text := fmt.Sprintf("%v %+v %#v", n, n, n)
+		assert.NotContains(t, text, token, name)
+		assert.NotContains(t, text, base64.StdEncoding.EncodeToString([]byte(email+":"+token)), name)
+	}
+}
+
+// What a host does with its configuration afterwards changes nothing.
+func TestConfigIsCopied(t *testing.T) {
+	service := &alerttest.Jira{}
+	labels, priorities := []string{"qa"}, map[alert.Severity]string{alert.High: "High"}
+	n := notifier(t, service, func(c *jira.Config) { c.Labels, c.Priorities = labels, priorities })
+	labels[0], priorities[alert.High] = "other", "Lowest"
+	_, err := n.Notify(t.Context(), note(alert.KindFiring, 1, ""))
+	require.NoError(t, err)
+	require.Len(t, service.Issues(), 1)
+	assert.Contains(t, service.Issues()[0].Labels, "qa")
+	_, err = jira.New(jira.Config{BaseURL: "https://a", Project: "OPS", Token: runbook.NewSecret(token), Timeout: -1})
+	assert.EqualError(t, err, "jira: Timeout is negative")
 }

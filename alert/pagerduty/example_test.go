@@ -38,7 +38,7 @@ func Example() {
 
 	down := alert.Notification{
 		Key: "9f86d081", Seq: 1, Kind: alert.KindFiring, Severity: alert.Critical, Environment: "production",
-		Title: "CRITICAL: production: app is down", Text: "CRITICAL: production: app is down\n", At: time.Now(),
+		Title: "CRITICAL production: app is down", Text: "CRITICAL production: app is down\n", At: time.Now(),
 		Alerts: []alert.Alert{{Rule: "failed_checks", Entity: "app", State: alert.Firing, Playbook: "application-down"}},
 	}
 	receipt, err := notifier.Notify(ctx, down)

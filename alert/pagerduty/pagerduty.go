@@ -73,9 +73,12 @@ func New(cfg Config) (*Notifier, error) {
 	if !ok {
 		problems = append(problems, errors.New("pagerduty: URL must be an address with https"))
 	}
+	if cfg.Timeout < 0 {
+		problems = append(problems, errors.New("pagerduty: Timeout is negative"))
+	}
 	for name, address := range map[string]string{"ClientURL": cfg.ClientURL, "Playbooks": cfg.Playbooks} {
 		if address != "" && !isAddress(address) {
-			problems = append(problems, fmt.Errorf("pagerduty: %s must be an address with http or https", name))
+			problems = append(problems, fmt.Errorf("pagerduty: %s must be an address with http or https, and no credentials", name))
 		}
 	}
 	if len(problems) > 0 {
@@ -187,20 +190,10 @@ func action(n alert.Notification) string {
 	if n.Kind == alert.KindResolved {
 		return "resolve"
 	}
-	firing := 0
-	for _, a := range n.Alerts {
-		if a.State == alert.Resolved {
-			continue
-		}
-		if firing++; a.Acknowledged == nil {
-			return "trigger"
-		}
+	if _, all := send.Taken(n); all && n.Kind != alert.KindFiring {
+		return "acknowledge"
 	}
-	// A notification has at most 30 alerts: of more it is not known.
-	if firing == 0 || len(n.Alerts) >= 30 || n.Kind == alert.KindFiring {
-		return "trigger"
-	}
-	return "acknowledge"
+	return "trigger"
 }
 
 // severity is how PagerDuty names it.
@@ -243,5 +236,5 @@ func (p *Notifier) links(n alert.Notification) (links []link) {
 
 func isAddress(text string) bool {
 	u, err := url.Parse(text)
-	return err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http")
+	return err == nil && u.Host != "" && u.User == nil && (u.Scheme == "https" || u.Scheme == "http")
 }

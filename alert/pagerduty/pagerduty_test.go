@@ -233,6 +233,8 @@ func TestNew(t *testing.T) {
 	for _, text := range []string{"RoutingKey", "https", "ClientURL", "Playbooks"} {
 		assert.ErrorContains(t, err, text)
 	}
+	_, err = pagerduty.New(pagerduty.Config{RoutingKey: runbook.NewSecret(routingKey), Playbooks: "https://ana:geheim@runbook.example.edu", Timeout: -1})
+	assert.EqualError(t, err, "pagerduty: Timeout is negative\npagerduty: Playbooks must be an address with http or https, and no credentials")
 }
 
 // BenchmarkNotify makes a message and sends it in memory: below 100 µs.

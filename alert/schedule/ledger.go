@@ -12,8 +12,9 @@ import (
 // Methods may be called concurrently and by several programs. They honour ctx.
 type Ledger interface {
 	// Claim takes a run, of which it uses Key and Due, for a time, after which it is
-	// anybody's. Of all who claim a run, one gets it. The error wraps ErrDone if it was done, and ErrTaken if somebody
-	// has it, or it must wait. After any other error it is not known whether it was taken.
+	// anybody's. Of all who claim a run, one gets it. The error wraps ErrDone if it was done,
+	// and ErrTaken if somebody has it, or it must wait. After any other error it is not known
+	// whether it was taken.
 	//
 	// A run that was taken and not finished in time counts as an attempt of which nothing is
 	// known.

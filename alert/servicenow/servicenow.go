@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"time"
 
 	"go.acu.edu.au/runbook"
@@ -66,7 +67,7 @@ type Notifier struct {
 	cfg    Config
 	base   *url.URL
 	table  *url.URL
-	header http.Header
+	header func() http.Header // in a closure, for whoever prints the Notifier
 	send   *send.Client
 }
 
@@ -110,17 +111,21 @@ func New(cfg Config) (*Notifier, error) {
 	for severity, p := range cfg.Priorities {
 		bad(min(p.Impact, p.Urgency) < 1 || max(p.Impact, p.Urgency) > 3, fmt.Sprintf("priority of %s: impact and urgency must be from 1 to 3", severity))
 	}
+	bad(cfg.Timeout < 0, "Timeout is negative")
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
+	cfg.ClosedStates, cfg.Priorities, cfg.Fields = slices.Clone(cfg.ClosedStates), maps.Clone(cfg.Priorities), maps.Clone(cfg.Fields)
 	authorization := "Bearer " + cfg.Token.Reveal()
 	if basic {
 		authorization = "Basic " + base64.StdEncoding.EncodeToString([]byte(cfg.Username+":"+cfg.Password.Reveal()))
 	}
 	return &Notifier{
 		cfg: cfg, base: base, table: base.JoinPath("api", "now", "table", cfg.Table),
-		header: http.Header{"Authorization": {authorization}, "Accept": {"application/json"}},
-		send:   send.New("servicenow", send.Config{HTTP: cfg.HTTP, UserAgent: cfg.UserAgent, Timeout: cfg.Timeout}),
+		header: func() http.Header {
+			return http.Header{"Authorization": {authorization}, "Accept": {"application/json"}}
+		},
+		send: send.New("servicenow", send.Config{HTTP: cfg.HTTP, UserAgent: cfg.UserAgent, Timeout: cfg.Timeout}),
 	}, nil
 }
 

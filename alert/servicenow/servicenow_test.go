@@ -1,6 +1,7 @@
 package servicenow_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"io"
 	"net/http"
@@ -218,7 +219,7 @@ func TestResolveAgain(t *testing.T) {
 	assert.Equal(t, receipt, again)
 	notes := service.Incidents()[0].Notes
 	require.Len(t, notes, 2)
-	assert.True(t, strings.HasPrefix(notes[1], "This may be a repetition"))
+	assert.True(t, strings.HasPrefix(notes[1], "Possible repeat"))
 }
 
 func TestErrors(t *testing.T) {
@@ -320,4 +321,30 @@ func TestNew(t *testing.T) {
 	for _, text := range []string{"BaseURL", "table", "Username and Password or Token", "CloseCode", "Fields: state", "priority of high"} {
 		assert.ErrorContains(t, err, text)
 	}
+}
+
+// Whoever prints the notifier, in a log or in the diff of a test, does not print its password.
+//
+// Requirement: AL-SEND-SECRET
+func TestPrintsNoSecret(t *testing.T) {
+	bearer := func(c *servicenow.Config) { c.Username, c.Password, c.Token = "", runbook.Secret{}, c.Password }
+	for name, n := range map[string]*servicenow.Notifier{"basic": notifier(t, &alerttest.ServiceNow{}), "bearer": notifier(t, &alerttest.ServiceNow{}, bearer)} {
+		text := fmt.Sprintf("%v %+v %#v", n, n, n)
+		assert.NotContains(t, text, password, name)
+		assert.NotContains(t, text, base64.StdEncoding.EncodeToString([]byte("runbook:"+password)), name)
+	}
+}
+
+// What a host does with its configuration afterwards changes nothing.
+func TestConfigIsCopied(t *testing.T) {
+	service := &alerttest.ServiceNow{}
+	fields := map[string]string{"category": "software"}
+	n := notifier(t, service, func(c *servicenow.Config) { c.Fields = fields })
+	fields["category"] = "other"
+	_, err := n.Notify(t.Context(), note(alert.KindFiring, 1, ""))
+	require.NoError(t, err)
+	require.Len(t, service.Incidents(), 1)
+	assert.Equal(t, "software", service.Incidents()[0].Fields["category"])
+	_, err = servicenow.New(servicenow.Config{BaseURL: "https://a", Token: runbook.NewSecret(password), CloseCode: "x", Timeout: -1})
+	assert.EqualError(t, err, "servicenow: Timeout is negative")
 }

@@ -50,7 +50,7 @@ func (s *Notifier) find(ctx context.Context, key string) (record, error) {
 	var found struct {
 		Result []record `json:"result"`
 	}
-	resp, err := s.send.Look(ctx, send.Call{Op: op, URL: &at, Header: s.header}, &found)
+	resp, err := s.send.Look(ctx, send.Call{Op: op, URL: &at, Header: s.header()}, &found)
 	if resp != nil && resp.Status == http.StatusNotFound && strings.Contains(reason(resp.Body), "No Record found") {
 		return record{}, nil // how version 1 of the API says so
 	}
@@ -72,7 +72,7 @@ func (s *Notifier) read(ctx context.Context, id string) (record, error) {
 	var found struct {
 		Result record `json:"result"`
 	}
-	resp, err := s.send.Look(ctx, send.Call{Op: "read incident", URL: at, Header: s.header}, &found)
+	resp, err := s.send.Look(ctx, send.Call{Op: "read incident", URL: at, Header: s.header()}, &found)
 	return found.Result, explain(resp, err)
 }
 
@@ -83,7 +83,7 @@ func (s *Notifier) change(ctx context.Context, op, id string, fields map[string]
 func (s *Notifier) write(ctx context.Context, op, method string, at *url.URL, fields map[string]string) (record, error) {
 	to := *at
 	to.RawQuery = url.Values{"sysparm_fields": {shown}}.Encode()
-	resp, err := s.send.Do(ctx, send.Call{Op: op, Method: method, URL: &to, Header: s.header, JSON: fields})
+	resp, err := s.send.Do(ctx, send.Call{Op: op, Method: method, URL: &to, Header: s.header(), JSON: fields})
 	if err != nil {
 		return record{}, explain(resp, err)
 	}
@@ -114,16 +114,8 @@ func reason(body []byte) string {
 	return strings.Trim(answer.Error.Message+": "+answer.Error.Detail, ": ")
 }
 
-const repeats = "This may be a repetition: whether an earlier attempt arrived is not known.\n\n"
-
 // journal is the text of a work note.
-func journal(n alert.Notification) string {
-	text := n.Text
-	if n.PossibleRepeat {
-		text = repeats + text
-	}
-	return send.Cut(clean(text), maxNote)
-}
+func journal(n alert.Notification) string { return send.Cut(clean(send.Text(n)), maxNote) }
 
 // code is what makes HTML of a text in a journal.
 var code = regexp.MustCompile(`(?i)\[(/?\s*code)`)

@@ -89,6 +89,9 @@ func (s *Notifier) Notify(ctx context.Context, n alert.Notification) (alert.Rece
 	if err := ctx.Err(); err != nil {
 		return "", s.failed(true, err)
 	}
+	if runbook.IsReadOnly(ctx) {
+		return "", s.failed(true, runbook.ErrReadOnly)
+	}
 	select {
 	case s.slots <- struct{}{}:
 	default:
@@ -134,18 +137,12 @@ func (s *Notifier) failed(unsent bool, err error) error {
 	return &alert.Error{Service: s.service, Op: "send message", Unsent: unsent, Err: err}
 }
 
-const repeats = "This may be a repetition: whether an earlier attempt arrived is not known.\n\n"
-
 // text is the whole message.
 func text(n alert.Notification, most int) string {
-	text := n.Text
-	if text == "" {
-		text = n.Title
+	if n.Text == "" {
+		n.Text = n.Title
 	}
-	if n.PossibleRepeat {
-		text = repeats + text
-	}
-	return send.CutBytes(strings.TrimSpace(calm(text)), most)
+	return send.CutBytes(strings.TrimSpace(calm(send.Text(n))), most)
 }
 
 // everybody is what would call everybody, or somebody, in some service.

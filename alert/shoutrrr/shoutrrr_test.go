@@ -142,7 +142,7 @@ func TestReceipt(t *testing.T) {
 	again.PossibleRepeat = true
 	_, err = n.Notify(t.Context(), again)
 	require.NoError(t, err)
-	assert.True(t, strings.HasPrefix(s.messages()[4], "This may be a repetition"))
+	assert.True(t, strings.HasPrefix(s.messages()[4], "Possible repeat"))
 	for _, text := range []string{err2text(err), fmt.Sprintf("%v %+v %#v", n, n, n)} {
 		assert.NotContains(t, text, secret)
 	}

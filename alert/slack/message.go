@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.acu.edu.au/runbook/alert"
+	"go.acu.edu.au/runbook/alert/internal/send"
 )
 
 // message is the body of chat.postMessage, chat.update and an incoming webhook.
@@ -103,7 +104,7 @@ func (n *Notifier) message(what alert.Notification, where place) message {
 	}
 	blocks = append(blocks, contextBlock(fit(s.words, 300)))
 	if repeat {
-		blocks = append(blocks, contextBlock("Possible repeat: the answer to an earlier attempt was lost, so that this may have been posted before."))
+		blocks = append(blocks, contextBlock(send.Repeated))
 	}
 	if n.cfg.Buttons && where != reply {
 		if b, ok := acknowledge(what); ok {
@@ -144,18 +145,8 @@ func stateOf(what alert.Notification) state {
 	case alert.KindPost:
 		return stateOfPost(what.Post)
 	}
-	var by []string
-	open := 0
-	for _, a := range what.Alerts {
-		switch ack := a.Acknowledged; {
-		case a.State == alert.Resolved:
-		case ack == nil:
-			open++
-		case !slices.Contains(by, ack.By):
-			by = append(by, ack.By)
-		}
-	}
-	if open == 0 && len(by) > 0 {
+	by, all := send.Taken(what)
+	if all {
 		return state{blue, "State: acknowledged by " + strings.Join(by, ", ") + ", and still firing."}
 	}
 	words := "State: firing"

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -44,8 +45,8 @@ type Config struct {
 // Notifier writes on a status page. Make one with [New]. It is safe for concurrent use.
 type Notifier struct {
 	cfg    Config
-	url    *url.URL // of the page
-	header http.Header
+	url    *url.URL           // of the page
+	header func() http.Header // in a closure, for whoever prints the Notifier
 	send   *send.Client
 	pace   *rate.Limiter
 }
@@ -70,7 +71,8 @@ func New(cfg Config) (*Notifier, error) {
 	bad(!ok, "URL must be an address with https")
 	bad(!isID.MatchString(cfg.Page), "Page must be the ID of a page")
 	bad(cfg.APIKey.IsZero(), "APIKey is missing")
-	bad(cfg.PerSecond < 0, "PerSecond is negative")
+	bad(!(cfg.PerSecond >= 0), "PerSecond is negative, or no number")
+	bad(cfg.Timeout < 0, "Timeout is negative")
 	for name, id := range cfg.Components {
 		bad(name == "" || id == "", fmt.Sprintf("component %q: its name or ID is missing", name))
 	}
@@ -80,9 +82,10 @@ func New(cfg Config) (*Notifier, error) {
 	if cfg.PerSecond == 0 {
 		cfg.PerSecond = 1
 	}
+	cfg.Components = maps.Clone(cfg.Components)
 	return &Notifier{
 		cfg: cfg, url: base.JoinPath("v1", "pages", cfg.Page),
-		header: http.Header{"Authorization": {"OAuth " + cfg.APIKey.Reveal()}},
+		header: func() http.Header { return http.Header{"Authorization": {"OAuth " + cfg.APIKey.Reveal()}} },
 		send:   send.New("statuspage", send.Config{HTTP: cfg.HTTP, UserAgent: cfg.UserAgent, Timeout: cfg.Timeout}),
 		pace:   rate.NewLimiter(rate.Limit(cfg.PerSecond), 1),
 	}, nil
@@ -145,7 +148,7 @@ func (p *Notifier) write(ctx context.Context, n alert.Notification, change incid
 	if err := p.wait(ctx, op); err != nil {
 		return "", err
 	}
-	resp, err := p.send.Do(ctx, send.Call{Op: op, Method: method, URL: at, Header: p.header, JSON: map[string]any{"incident": change}})
+	resp, err := p.send.Do(ctx, send.Call{Op: op, Method: method, URL: at, Header: p.header(), JSON: map[string]any{"incident": change}})
 	if err != nil {
 		if resp != nil {
 			err = send.Explain(err, reason(resp.Body))
@@ -191,7 +194,7 @@ func (p *Notifier) look(ctx context.Context, op string, at *url.URL, v any) erro
 	if err := p.wait(ctx, op); err != nil {
 		return err
 	}
-	resp, err := p.send.Look(ctx, send.Call{Op: op, URL: at, Header: p.header}, v)
+	resp, err := p.send.Look(ctx, send.Call{Op: op, URL: at, Header: p.header()}, v)
 	if err != nil && resp != nil {
 		err = send.Explain(err, reason(resp.Body))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"strings"
@@ -343,4 +344,25 @@ func FuzzReceipt(f *testing.F) {
 		}
 		assert.NotEmpty(t, again)
 	})
+}
+
+// Whoever prints the notifier, in a log or in the diff of a test, does not print its key.
+//
+// Requirement: AL-SEND-SECRET
+func TestPrintsNoSecret(t *testing.T) {
+	_, n := fresh(t)
+	assert.NotContains(t, fmt.Sprintf("%v %+v %#v", n, n, n), apiKey)
+}
+
+// What a host does with its configuration afterwards changes nothing, and what cannot be is
+// said at once.
+func TestConfigIsCopied(t *testing.T) {
+	components := map[string]string{"QA automation": app}
+	service, n := fresh(t, func(c *statuspageio.Config) { c.Components = components })
+	delete(components, "QA automation")
+	_, err := n.Notify(t.Context(), note(1, "investigating", "", map[string]string{"QA automation": "major_outage"}))
+	require.NoError(t, err)
+	assert.Equal(t, "major_outage", service.Components[app])
+	_, err = statuspageio.New(statuspageio.Config{Page: pageID, APIKey: runbook.NewSecret(apiKey), PerSecond: math.NaN(), Timeout: -1})
+	assert.EqualError(t, err, "statuspageio: PerSecond is negative, or no number\nstatuspageio: Timeout is negative")
 }

@@ -17,10 +17,10 @@
 // characters, or 153 a part, and UCS-2 holds 70, or 67. A text is written in GSM-7 unless
 // Config.Unicode is set: é stays, ē becomes e, and a picture a question mark.
 //
-// A [Notifier] whose Config.Voice is set calls, and says the same twice without what was
-// found, of what somebody must get up for: what is new, what has grown, digests, reminders and tests. That it is
-// over, or taken care of by somebody, and notices, come as text messages: nobody is called
-// to hear that they may sleep.
+// A [Notifier] whose Config.Voice is set calls, and says the same twice, without what was
+// found and without addresses, of what somebody must get up for: what is new, what has grown,
+// reminders and tests. That it is over, or all taken care of by somebody, and notices, come as
+// text messages: nobody is called to hear that they may sleep.
 //
 // Each number is a target of its own, so that the outcome for one does not repeat the
 // message to another.

@@ -25,7 +25,7 @@ func Example() {
 	}
 	at := time.Date(2026, time.October, 5, 3, 12, 0, 0, time.UTC)
 	_, err = sms.Notify(context.Background(), alert.Notification{
-		Key: "9f86d081", Seq: 1, Kind: alert.KindFiring, Severity: alert.Critical, At: at, Title: "CRITICAL: production: app is down",
+		Key: "9f86d081", Seq: 1, Kind: alert.KindFiring, Severity: alert.Critical, At: at, Title: "CRITICAL production: app is down",
 		Alerts: []alert.Alert{{Entity: "app", State: alert.Firing, Began: at.Add(-2 * time.Minute), Playbook: "application-down", Detail: "GET /health: status 503"}},
 	})
 	fmt.Println(err)
@@ -38,7 +38,7 @@ func Example() {
 	fmt.Println(err)
 	// Output:
 	// <nil>
-	// CRITICAL: production: app is down
+	// CRITICAL production: app is down
 	// Playbook: application-down. Nobody has it yet.
 	// Since 03:10 UTC.
 	// GET /health: status 503

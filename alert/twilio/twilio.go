@@ -76,7 +76,7 @@ type Notifier struct {
 	cfg             Config
 	style           sms.Style
 	client          *send.Client
-	auth            http.Header
+	auth            func() http.Header // in a closure, for whoever prints the Notifier
 	messages, calls *url.URL
 }
 
@@ -141,8 +141,11 @@ func newNotifier(cfg Config, base *url.URL) *Notifier {
 	account := base.JoinPath("2010-04-01", "Accounts", cfg.AccountSID.Reveal())
 	return &Notifier{
 		cfg: cfg, style: sms.Style{Segments: cfg.Segments, Unicode: cfg.Unicode, Zone: cfg.Zone},
-		client:   send.New("twilio", send.Config{HTTP: cfg.HTTP, UserAgent: cfg.UserAgent, Timeout: cfg.Timeout}),
-		auth:     http.Header{"Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte(user.Reveal()+":"+cfg.AuthToken.Reveal()))}},
+		client: send.New("twilio", send.Config{HTTP: cfg.HTTP, UserAgent: cfg.UserAgent, Timeout: cfg.Timeout}),
+		auth: func() http.Header {
+			credentials := base64.StdEncoding.EncodeToString([]byte(user.Reveal() + ":" + cfg.AuthToken.Reveal()))
+			return http.Header{"Authorization": {"Basic " + credentials}}
+		},
 		messages: account.JoinPath("Messages.json"), calls: account.JoinPath("Calls.json"),
 	}
 }
@@ -168,10 +171,11 @@ func (n *Notifier) Notify(ctx context.Context, what alert.Notification) (alert.R
 // rings reports whether somebody must get up for it.
 func rings(what alert.Notification) bool {
 	switch what.Kind {
-	case alert.KindFiring, alert.KindReminder, alert.KindDigest, alert.KindTest:
+	case alert.KindFiring, alert.KindReminder, alert.KindTest:
 		return true
-	case alert.KindUpdate:
-		return slices.ContainsFunc(what.Alerts, func(a alert.Alert) bool { return a.State != alert.Resolved && a.Acknowledged == nil })
+	case alert.KindUpdate, alert.KindDigest:
+		_, all := send.Taken(what)
+		return !all && len(what.Alerts) > 0 && what.Alerts[0].State != alert.Resolved // what fires comes first
 	}
 	return false
 }
@@ -194,7 +198,7 @@ var limits = []int{
 }
 
 func (n *Notifier) create(ctx context.Context, op string, address *url.URL, form url.Values) (alert.Receipt, error) {
-	resp, err := n.client.Do(ctx, send.Call{Op: op, URL: address, Header: n.auth, Form: form})
+	resp, err := n.client.Do(ctx, send.Call{Op: op, URL: address, Header: n.auth(), Form: form})
 	var a answer
 	if err != nil {
 		if resp != nil && json.Unmarshal(resp.Body, &a) == nil && a.Code != 0 {

@@ -1,6 +1,7 @@
 package twilio_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/alert"
 	"go.acu.edu.au/runbook/alert/alerttest"
+	night "go.acu.edu.au/runbook/alert/internal/story"
 	"go.acu.edu.au/runbook/alert/twilio"
 	"go.acu.edu.au/runbook/health"
 	"go.acu.edu.au/runbook/internal/memhttp"
@@ -76,7 +78,7 @@ var at = time.Date(2026, time.October, 5, 3, 12, 0, 0, time.UTC)
 func firing() alert.Notification {
 	return alert.Notification{
 		Key: "9f86d081", Seq: 1, Kind: alert.KindFiring, Severity: alert.Critical, Environment: "production", At: at,
-		Title: "CRITICAL: production: app has failed 3 checks in a row", Text: "CRITICAL: production: app has failed 3 checks in a row\n",
+		Title: "CRITICAL production: app has failed 3 checks in a row", Text: "CRITICAL production: app has failed 3 checks in a row\n",
 		Alerts: []alert.Alert{{
 			Rule: "failed_checks", Environment: "production", Entity: "app", Severity: alert.Critical, Summary: "app has failed 3 checks in a row",
 			Detail: `GET /health: status 503 – “no free connection”` + "\nand more of it\n" + strings.Repeat("stack trace ", 100), Playbook: "application-down",
@@ -91,19 +93,34 @@ func story() []alert.Notification {
 	repeat := firing()
 	repeat.PossibleRepeat = true
 	reminder := firing()
-	reminder.Kind, reminder.At, reminder.Title = alert.KindReminder, at.Add(26*time.Hour), "STILL CRITICAL after 26 h: production: app has failed 3 checks in a row"
+	reminder.Kind, reminder.At, reminder.Title = alert.KindReminder, at.Add(26*time.Hour), "STILL CRITICAL after 26 h, production: app has failed 3 checks in a row"
 	reminder.Alerts[0].Detail = "status 503"
 	taken := firing()
-	taken.Kind, taken.Title = alert.KindUpdate, "CRITICAL, update: production: app has failed 3 checks in a row"
+	taken.Kind, taken.Title = alert.KindUpdate, "TAKEN by Zoë Łukasz, CRITICAL production: app has failed 3 checks in a row"
 	taken.Alerts[0].Acknowledged = &alert.Acknowledgement{By: "Zoë Łukasz", At: at}
 	taken.Alerts[0].Detail = ""
 	resolved := firing()
-	resolved.Kind, resolved.Title = alert.KindResolved, "RESOLVED after 1 h 4 min: production: app has failed 3 checks in a row"
+	resolved.Kind, resolved.Title = alert.KindResolved, "RESOLVED after 1 h 4 min, production: app has failed 3 checks in a row"
 	resolved.Alerts[0].State = alert.Resolved
-	test := alert.Notification{Key: "t", Kind: alert.KindTest, Severity: alert.Low, At: at, Title: "Test message", Text: "This is a test of target sms, sent by ana.\nNothing is wrong, and nothing is to be done.\n"}
+	test := alert.Notification{Key: "t", Kind: alert.KindTest, Severity: alert.Low, At: at, Title: "TEST, nothing is wrong: a message to sms", Text: "TEST, nothing is wrong: a message to sms\n\nAna Silva sent it at 03:12 UTC, to see whether messages arrive.\nThis one did. Nothing is to be done.\n"}
 	post := alert.Notification{Key: "p", Kind: alert.KindPost, At: at, Post: &alert.Post{ID: "1", Title: "QA automation is not available", Body: "Checks of courses do not start since 13:10.\nNext update at 14:30."}}
-	notice := alert.Notification{Key: "n", Kind: alert.KindNotice, At: at, Title: "A silence ends in 10 min", Text: "It was made by ana for the release."}
+	notice := alert.Notification{Key: "n", Kind: alert.KindNotice, At: at, Title: "SILENCE ENDS at 05:12 UTC: production entity=app", Text: "SILENCE ENDS at 05:12 UTC: production entity=app\n\nWhat still fires then is told.\nBy Ana Silva, from 03:12 UTC to 05:12 UTC: load test of the new release\nNothing of it fires now.\n"}
 	return []alert.Notification{first, repeat, reminder, taken, resolved, test, post, notice}
+}
+
+// TestNight is what a phone shows, and says, of a night as the router tells it.
+func TestNight(t *testing.T) {
+	for name, change := range map[string]func(*twilio.Config){"night.txt": func(*twilio.Config) {}, "night_voice.txt": voice} {
+		service := &alerttest.Twilio{}
+		n := notifier(t, service, change, func(c *twilio.Config) { c.Zone = time.UTC })
+		var b strings.Builder
+		night.Night(t, n, func(step string) {
+			told := service.Told()
+			last := told[len(told)-1]
+			fmt.Fprintf(&b, "=== %s\n%s%s\n", step, last.Body, strings.Join(last.Say[:min(len(last.Say), 1)], ""))
+		})
+		golden(t, name, b.String())
+	}
 }
 
 func TestGolden(t *testing.T) {
@@ -320,4 +337,37 @@ func TestNewSaysAllProblems(t *testing.T) {
 	assert.ErrorContains(t, err, "same number")
 	_, err = twilio.New(twilio.Config{AccountSID: runbook.NewSecret(account), AuthToken: runbook.NewSecret(token), MessagingService: "MG0123456789abcdef0123456789abcdef", To: to, Voice: true})
 	assert.ErrorContains(t, err, "From is missing")
+}
+
+// Whoever prints the notifier, in a log or in the diff of a test, does not print its token.
+//
+// Requirement: AL-SEND-SECRET
+func TestPrintsNoSecret(t *testing.T) {
+	n := notifier(t, &alerttest.Twilio{})
+	text := fmt.Sprintf("%v %+v %#v", n, n, n)
+	for _, secret := range []string{account, token, base64.StdEncoding.EncodeToString([]byte(account + ":" + token))} {
+		assert.NotContains(t, text, secret)
+	}
+}
+
+// A digest of what somebody takes care of calls nobody, unless there may be more than it shows.
+func TestDigestCallsForWhatIsOpen(t *testing.T) {
+	for name, c := range map[string]struct {
+		taken, open int
+		calls       bool
+	}{"open": {0, 2, true}, "a part is open": {2, 1, true}, "taken": {3, 0, false}, "there may be more": {30, 0, true}} {
+		service := &alerttest.Twilio{}
+		what := firing()
+		what.Kind, what.Alerts = alert.KindDigest, nil
+		for i := range c.taken + c.open {
+			a := firing().Alerts[0]
+			if i < c.taken {
+				a.Acknowledged = &alert.Acknowledgement{By: "ana"}
+			}
+			what.Alerts = append(what.Alerts, a)
+		}
+		_, err := notifier(t, service, voice).Notify(t.Context(), what)
+		require.NoError(t, err)
+		assert.Equal(t, c.calls, service.Told()[0].Say != nil, name)
+	}
 }

@@ -92,8 +92,8 @@ func firing() alert.Notification {
 	at := time.Date(2026, time.October, 5, 3, 12, 0, 0, time.UTC)
 	return alert.Notification{
 		Key: "9f86d081884c7d659a2feaa0c55ad015", Seq: 1, Kind: alert.KindFiring, Severity: alert.Critical, Environment: "production", At: at,
-		Title: "CRITICAL: production: app has failed 3 checks in a row",
-		Text:  "CRITICAL: production: app has failed 3 checks in a row\n\nWhat is wrong:\n- CRITICAL production app: app has failed 3 checks in a row\n  GET /health: status 503\n",
+		Title: "CRITICAL production: app has failed 3 checks in a row",
+		Text:  "CRITICAL production: app has failed 3 checks in a row\n\nWhat is wrong:\n- CRITICAL production app: app has failed 3 checks in a row\n  GET /health: status 503\n",
 		Alerts: []alert.Alert{{
 			Key: "app-is-down", Rule: "health_check", Environment: "production", Entity: "app", Severity: alert.Critical,
 			Labels: map[string]string{"team": "qa"}, Summary: "app has failed 3 checks in a row", Detail: "GET /health: status 503",

@@ -1,6 +1,7 @@
 // Peers prints, side by side, what package health and other libraries for
 // health checks take for the same work, and what the least is; with -lti, what
-// package lti and libraries for tokens take for a launch: see README.md.
+// package lti and libraries for tokens take for a launch; with -alerts, what
+// package alert and Alertmanager take for an alert: see README.md.
 package main
 
 import (
@@ -8,7 +9,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"runtime"
 	"strings"
 	"testing"
@@ -22,12 +22,20 @@ func main() {
 	observe := flag.Duration("observe", 20*time.Second, "time for which a schedule is observed")
 	long := flag.Bool("long", false, "have go-sundheit schedule 10,000 checks too: it takes minutes to register them")
 	launch := flag.Bool("lti", false, "print the table of LTI launches, and not that of health checks")
-	cell := flag.String("cell", "", "measure one cell of a schedule (used by this program itself)")
+	alerts := flag.Bool("alerts", false, "print the table of alerts, and not that of health checks")
+	cell := flag.String("cell", "", "measure one cell in a process of its own (used by this program itself)")
 	flag.Parse()
 	must(flag.Set("test.benchtime", *benchtime))
 
-	if *launch {
+	switch {
+	case *launch:
 		ltiTable(*count)
+		return
+	case *alerts && *cell != "":
+		fmt.Print(groupMemory(*cell, *observe))
+		return
+	case *alerts:
+		alertTable(*count, *observe)
 		return
 	}
 	libraries := []library{ours(), alexliesenfeld(), sundheit(), hellofresh(), floor()}
@@ -125,13 +133,7 @@ func scheduleRows(observe time.Duration, long bool) []row {
 		if l.start == nil {
 			return none
 		}
-		self, err := os.Executable()
-		must(err)
-		measure := exec.Command(self, "-cell", l.name+"|"+kind, "-observe", observe.String())
-		measure.Stderr = os.Stderr
-		out, err := measure.Output()
-		must(err)
-		return string(out)
+		return itself("-cell", l.name+"|"+kind, "-observe", observe.String())
 	}
 	hanging := func(l library, kind string) string {
 		if l.name == floor().name { // its workers hang for good

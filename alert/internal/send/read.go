@@ -20,6 +20,7 @@ func (c *Client) Look(ctx context.Context, call Call, v any) (*httpx.Response, e
 	if call.Method == "" {
 		call.Method = http.MethodGet
 	}
+	call.reads = true
 	resp, err := c.Do(ctx, call)
 	if err == nil {
 		err = c.Decode(call.Op, resp, v)

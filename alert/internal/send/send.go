@@ -4,11 +4,14 @@ package send
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -61,12 +64,18 @@ type Call struct {
 	JSON any
 	Form url.Values
 	Body []byte
+
+	reads bool // it sends no message
 }
 
 // Do makes one attempt. An answer of 2xx is returned, anything else is an
 // *alert.Error, with the answer if there is one, so that the caller can read the
-// service's own code from its body.
+// service's own code from its body. Where nothing may be changed, no message is sent,
+// by whatever method: the error wraps runbook.ErrReadOnly.
 func (c *Client) Do(ctx context.Context, call Call) (*httpx.Response, error) {
+	if !call.reads && runbook.IsReadOnly(ctx) {
+		return nil, &alert.Error{Service: c.service, Op: call.Op, Unsent: true, Err: runbook.ErrReadOnly}
+	}
 	header := call.Header.Clone()
 	if header == nil {
 		header = make(http.Header, 2)
@@ -87,7 +96,7 @@ func (c *Client) Do(ctx context.Context, call Call) (*httpx.Response, error) {
 	if method == "" {
 		method = http.MethodPost
 	}
-	resp, err := c.http.Do(ctx, httpx.Call{Op: call.Op, Method: method, URL: call.URL, Header: header, Body: body})
+	resp, err := c.http.Do(ctx, httpx.Call{Op: call.Op, Method: method, URL: call.URL, Header: header, Body: body, Reads: call.reads})
 	if err != nil {
 		return nil, &alert.Error{Service: c.service, Op: call.Op, Unsent: runbook.SafeToRetry(err), Err: cause(err)}
 	}
@@ -115,6 +124,16 @@ func (p *plain) Error() string {
 		return "no answer in time"
 	case errors.Is(p.err, context.Canceled):
 		return "cancelled"
+	case errors.Is(p.err, syscall.ECONNREFUSED):
+		return "the connection was refused"
+	case errors.Is(p.err, httpx.ErrTooLarge):
+		return "the answer is too large"
+	}
+	if _, ok := errors.AsType[*net.DNSError](p.err); ok {
+		return "the name of the host is not found"
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](p.err); ok {
+		return "the certificate of the service is not valid"
 	}
 	return "no answer"
 }

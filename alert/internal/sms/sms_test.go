@@ -125,12 +125,12 @@ func TestTextIsCapped(t *testing.T) {
 		Summary: "app is down", Playbook: "application-down", State: alert.Firing, Began: at.Add(-2 * time.Minute),
 		Detail: strings.Repeat("GET /health: status 503 – “no connection” 🔥 ", 5000), Affected: []string{"grade sync"},
 	}
-	n := alert.Notification{Kind: alert.KindFiring, Title: "CRITICAL: production: app is down", At: at, Alerts: []alert.Alert{a}}
+	n := alert.Notification{Kind: alert.KindFiring, Title: "CRITICAL production: app is down", At: at, Alerts: []alert.Alert{a}}
 	for _, unicode := range []bool{false, true} {
 		style := sms.Style{Segments: 2, Unicode: unicode, Zone: time.UTC}
 		text := style.Text(n)
 		require.LessOrEqual(t, sms.Segments(text), 2)
-		assert.Contains(t, text, "CRITICAL: production: app is down\nPlaybook: application-down. Nobody has it yet.\nSince 03:10 UTC; affects grade sync")
+		assert.Contains(t, text, "CRITICAL production: app is down\nPlaybook: application-down. Nobody has it yet.\nSince 03:10 UTC; affects grade sync")
 	}
 	n.PossibleRepeat = true
 	assert.True(t, strings.HasPrefix(sms.Style{Segments: 1, Zone: time.UTC}.Text(n), "(possible repeat) CRITICAL"))
@@ -141,7 +141,7 @@ func TestTextIsCapped(t *testing.T) {
 // nothing beside the request.
 func BenchmarkText(b *testing.B) {
 	at := time.Date(2026, time.October, 5, 3, 12, 0, 0, time.UTC)
-	n := alert.Notification{Kind: alert.KindFiring, Title: "CRITICAL: production: app is down", At: at, Alerts: []alert.Alert{
+	n := alert.Notification{Kind: alert.KindFiring, Title: "CRITICAL production: app is down", At: at, Alerts: []alert.Alert{
 		{State: alert.Firing, Playbook: "application-down", Began: at, Detail: strings.Repeat("status 503 – no connection ", 40)},
 	}}
 	style := sms.Style{Segments: 2, Zone: time.UTC}
@@ -149,4 +149,12 @@ func BenchmarkText(b *testing.B) {
 	for b.Loop() {
 		style.Text(n)
 	}
+}
+
+// A text says its title once, though the text of a notification begins with it.
+func TestTitleIsSaidOnce(t *testing.T) {
+	style := sms.Style{Segments: 2, Zone: time.UTC}
+	assert.Equal(t, "TEST, nothing is wrong\nana sent it.", style.Text(alert.Notification{
+		Kind: alert.KindTest, Title: "TEST, nothing is wrong", Text: "TEST, nothing is wrong\n\nana sent it.\n",
+	}))
 }

@@ -1,6 +1,8 @@
 package sms
 
 import (
+	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -15,7 +17,8 @@ type Style struct {
 	Segments int
 	// Unicode keeps characters that are not in the default alphabet.
 	Unicode bool
-	// Brief leaves out what was found, which nobody can follow by ear.
+	// Brief leaves out what nobody can follow by ear: what was found, and all of an address
+	// but its end.
 	Brief bool
 	// Zone is that of times.
 	Zone *time.Location
@@ -46,7 +49,7 @@ func (s Style) lines(n alert.Notification) []string {
 	switch n.Kind {
 	case alert.KindResolved:
 	case alert.KindPost, alert.KindNotice, alert.KindTest:
-		text := n.Text
+		text := strings.TrimPrefix(n.Text, n.Title) // which it begins with
 		if n.Post != nil {
 			lines[0], text = send.Line(n.Post.Title), n.Post.Body
 		}
@@ -57,7 +60,7 @@ func (s Style) lines(n alert.Notification) []string {
 			break
 		}
 		worst := firing[0]
-		add(s.next(firing))
+		add(s.next(n, worst))
 		add("Since " + s.clock(worst.Began, n.At) + affects(worst) + ".")
 		if !s.Brief {
 			add(worst.Detail)
@@ -70,23 +73,17 @@ func (s Style) lines(n alert.Notification) []string {
 }
 
 // next says what to do, and who takes care of it.
-func (s Style) next(firing []alert.Alert) string {
+func (s Style) next(n alert.Notification, worst alert.Alert) string {
 	var parts []string
-	if p := firing[0].Playbook; p != "" {
+	p := worst.Playbook
+	if u, err := url.Parse(p); s.Brief && err == nil && u.Host != "" {
+		p = strings.Trim(path.Base(u.Path), "/.") // nobody can write an address down by ear
+	}
+	if p != "" {
 		parts = append(parts, "Playbook: "+p+".")
 	}
-	var by []string
-	open := 0
-	for _, a := range firing {
-		switch {
-		case a.Acknowledged == nil:
-			open++
-		case !slices.Contains(by, a.Acknowledged.By):
-			by = append(by, a.Acknowledged.By)
-		}
-	}
-	switch {
-	case open == 0:
+	switch by, all := send.Taken(n); {
+	case all:
 		parts = append(parts, "Taken by "+strings.Join(by, ", ")+".")
 	case len(by) > 0:
 		parts = append(parts, "Partly taken by "+strings.Join(by, ", ")+".")

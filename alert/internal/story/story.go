@@ -15,7 +15,7 @@ import (
 
 // Night tells of an application that is slow, and whose checks then fail; of which
 // somebody is reminded, who takes care of it; and which recovers. After each message show
-// is called with its kind. The texts are those of the router.
+// is called with its kind. The messages are those of the router, to the letter.
 func Night(t testing.TB, to alert.Notifier, show func(step string)) {
 	t.Helper()
 	var prior alert.Receipt
@@ -42,17 +42,17 @@ func Steps() []Step {
 	began := time.Date(2026, time.October, 5, 3, 12, 0, 0, time.UTC)
 	slow, down := Slow(began), Down(began.Add(time.Minute))
 	ack := &alert.Acknowledgement{By: "Ana Silva", At: began.Add(66 * time.Minute), Comment: "I roll back the release of 02:55"}
-	slowTaken, downTaken, downOver := slow, down, down
+	slowTaken, downTaken := slow, down
 	slowTaken.Acknowledged, downTaken.Acknowledged = ack, ack
+	slowOver, downOver := slowTaken, downTaken
 	downOver.State, downOver.Ended = alert.Resolved, began.Add(69*time.Minute)
-	slowOver := slow
 	slowOver.State, slowOver.Ended = alert.Resolved, began.Add(68*time.Minute)
 	steps := []Step{
 		{"firing", note(alert.KindFiring, alert.High, began.Add(30*time.Second), firing, slow)},
 		{"update", note(alert.KindUpdate, alert.Critical, began.Add(time.Minute), update, down, slow)},
-		{"reminder", note(alert.KindReminder, alert.Critical, began.Add(time.Hour), reminder, down, slow)},
+		{"reminder", note(alert.KindReminder, alert.Critical, began.Add(time.Hour+30*time.Second), reminder, down, slow)},
 		{"acknowledged", note(alert.KindUpdate, alert.Critical, began.Add(66*time.Minute), acknowledged, downTaken, slowTaken)},
-		{"partly over", note(alert.KindUpdate, alert.Critical, began.Add(68*time.Minute), partlyOver, downTaken, slowOver)},
+		{"partly over", note(alert.KindUpdate, alert.Critical, began.Add(68*time.Minute+30*time.Second), partlyOver, downTaken, slowOver)},
 		{"resolved", note(alert.KindResolved, alert.Critical, began.Add(69*time.Minute), resolved, downOver)},
 	}
 	for i := range steps {
