@@ -50,6 +50,8 @@ type CredentialStore interface {
 	// Get returns the newest version, or an error that wraps ErrNoCredential.
 	Get(ctx context.Context, name string) (Credential, error)
 
+	// Put, and Delete, refuse a context that is read only (see [ReadOnly]).
+	//
 	// Put writes secret under name if the newest version is still last, and
 	// returns the version written. The zero Version as last means that the
 	// credential must not exist yet. When last is not the newest, Put writes
@@ -90,6 +92,9 @@ func (m *MemoryCredentials) Get(ctx context.Context, name string) (Credential, e
 
 // Put implements [CredentialStore].
 func (m *MemoryCredentials) Put(ctx context.Context, name string, secret Secret, last Version) (Version, error) {
+	if IsReadOnly(ctx) {
+		return "", fmt.Errorf("put credential %q: %w", name, ErrReadOnly)
+	}
 	if err := ctx.Err(); err != nil {
 		return "", &notDone{err}
 	}
@@ -109,6 +114,9 @@ func (m *MemoryCredentials) Put(ctx context.Context, name string, secret Secret,
 
 // Delete implements [CredentialStore].
 func (m *MemoryCredentials) Delete(ctx context.Context, name string) error {
+	if IsReadOnly(ctx) {
+		return fmt.Errorf("delete credential %q: %w", name, ErrReadOnly)
+	}
 	if err := ctx.Err(); err != nil {
 		return &notDone{err}
 	}

@@ -87,7 +87,7 @@ func NewClientCredentials(cfg ClientCredentialsConfig) (*ClientCredentials, erro
 		return nil, errors.Join(problems...)
 	}
 	source, err := clientcreds.New(clientcreds.Config{
-		TokenURL: endpoint, Assertion: cfg.Assertion, Transport: tokenTransport(cfg.HTTP, cfg.UserAgent),
+		TokenURL: endpoint, Assertion: cfg.Assertion, Transport: tokenTransport(cfg.HTTP, cfg.UserAgent).Reading(),
 	})
 	if err != nil {
 		return nil, err

@@ -24,7 +24,8 @@ type GraphQL struct {
 // is. A document without the word "mutation" is repeated after failures as a
 // GET is. A token whose developer key enforces scopes may query and not mutate.
 func (c *Client) GraphQL(ctx context.Context, q GraphQL, out any) error {
-	r := Request{Op: q.Op, Method: http.MethodPost, Path: "/api/graphql", Idempotent: !strings.Contains(q.Document, "mutation")}
+	reads := !strings.Contains(q.Document, "mutation")
+	r := Request{Op: q.Op, Method: http.MethodPost, Path: "/api/graphql", Idempotent: reads, reads: reads}
 	if r.Op == "" {
 		r.Op = "graphql"
 	}

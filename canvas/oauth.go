@@ -44,6 +44,11 @@ type OAuthConfig struct {
 // refreshes the token shortly before it expires, once for all who wait, and
 // shares it with other replicas through the store: one replica refreshes, and
 // the others take what it wrote. It is safe for concurrent use.
+//
+// Where nothing may be changed, such as in a plan (see runbook.ReadOnly), it does not
+// refresh: a refresh token may be good for one use, and the store is written to. There a
+// token is used until it expires, also one that another replica got; when there is none,
+// the error wraps runbook.ErrReadOnly. Any other call, such as that of a probe, gets one.
 type OAuth struct {
 	cfg       OAuthConfig
 	endpoint  oauth2.Endpoint
@@ -120,7 +125,12 @@ func (o *OAuth) AuthCodeURL(state, verifier string) string {
 
 // Exchange trades the code that came back for tokens and stores them in place
 // of what the store has. A code can be used once.
+//
+// Where nothing may be changed (see runbook.ReadOnly) it is refused.
 func (o *OAuth) Exchange(ctx context.Context, code, verifier string) error {
+	if runbook.IsReadOnly(ctx) {
+		return &Error{Op: "get an access token", cause: runbook.ErrReadOnly, unrun: true}
+	}
 	var options []oauth2.AuthCodeOption
 	if verifier != "" {
 		options = append(options, oauth2.VerifierOption(verifier))
@@ -170,8 +180,31 @@ func (o *OAuth) get(ctx context.Context, stale runbook.Secret) (runbook.Secret, 
 	if usable(token) && saved {
 		return token.Access, nil
 	}
+	if runbook.IsReadOnly(ctx) {
+		return o.look(ctx, token, stale)
+	}
 	token, err := o.flight.Do(ctx, func(ctx context.Context) (clientcreds.Token, error) { return o.renew(ctx, usable) })
 	return token.Access, err
+}
+
+// look returns a token that has not expired, from memory or from the store, and changes
+// nothing. It shares no flight: what ends here with a refusal must not end the calls of
+// others.
+func (o *OAuth) look(ctx context.Context, token clientcreds.Token, stale runbook.Secret) (runbook.Secret, error) {
+	valid := func(access runbook.Secret, expires time.Time) bool {
+		return !access.IsZero() && (expires.IsZero() || time.Now().Before(expires)) && (stale.IsZero() || !access.Equal(stale))
+	}
+	if valid(token.Access, token.Expires) {
+		return token.Access, nil
+	}
+	_, s, err := o.load(ctx)
+	if err != nil {
+		return runbook.Secret{}, err
+	}
+	if access := runbook.NewSecret(s.Access); s.Access != "" && valid(access, s.Expires) {
+		return access, nil
+	}
+	return runbook.Secret{}, &Error{Op: "get an access token", unrun: true, cause: fmt.Errorf("%w: the access token has expired, and getting another one uses up the refresh token: make any other call first", runbook.ErrReadOnly)}
 }
 
 // claimTime is how long one replica may take to refresh before another tries,

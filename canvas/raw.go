@@ -38,6 +38,9 @@ type Request struct {
 	// AsUser acts as another user, which needs a permission for it and shows in
 	// Canvas's logs. Empty means not to.
 	AsUser Ref
+
+	// reads says that it changes nothing, although it is a POST.
+	reads bool
 }
 
 // A Response is the answer to a successful call.
@@ -122,7 +125,7 @@ func cloneValues(v url.Values) url.Values {
 // the token, it is renewed, and the call sent once more: Canvas checks the token
 // before it does anything else.
 func (c *Client) send(ctx context.Context, r *Request, u *url.URL) (*httpx.Response, error) {
-	call := httpx.Call{Op: "canvas: " + r.Op, Method: r.Method, URL: u, Idempotent: r.Idempotent}
+	call := httpx.Call{Op: "canvas: " + r.Op, Method: r.Method, URL: u, Idempotent: r.Idempotent, Reads: r.reads}
 	call.Header = http.Header{"Accept": {"application/json"}}
 	if err := setBody(&call, r); err != nil {
 		return nil, &Error{Op: r.Op, cause: err, unrun: true}
@@ -130,6 +133,9 @@ func (c *Client) send(ctx context.Context, r *Request, u *url.URL) (*httpx.Respo
 	p := &passage{route: routeOf(r.Method, u.EscapedPath()), priority: c.priority}
 	if priority, ok := ctx.Value(priorityKey{}).(Priority); ok {
 		p.priority = priority
+	}
+	if err := call.Refused(ctx); err != nil {
+		return nil, &Error{Op: r.Op, Route: p.route, cause: err, unrun: true}
 	}
 	token, err := c.auth.Token(ctx)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"go.acu.edu.au/runbook/incident"
 )
 
-var errKilled = errors.New("the process was killed")
+var errDied = errors.New("the process was killed")
 
 // tape is an engine that records, and whose process is killed in the middle of a call.
 type tape struct {
@@ -58,7 +58,7 @@ func (e *tape) Steps(ctx context.Context, calls []incident.Call) ([]incident.Out
 		kill := e.killAt == 0
 		e.killAt--
 		if kill && !e.afterEffect {
-			return nil, errKilled
+			return nil, errDied
 		}
 		prior := e.intents[call.ID]
 		if call.Intent {
@@ -66,7 +66,7 @@ func (e *tape) Steps(ctx context.Context, calls []incident.Call) ([]incident.Out
 		}
 		o := call.Do(ctx, prior)
 		if kill {
-			return nil, errKilled
+			return nil, errDied
 		}
 		delete(e.intents, call.ID)
 		o.Began, o.Ended = e.now(), e.now()
@@ -81,7 +81,7 @@ func (e *tape) Sleep(_ context.Context, id incident.StepID, until time.Time) err
 		return nil
 	}
 	if e.killAt--; e.killAt == -1 {
-		return errKilled
+		return errDied
 	}
 	if until.After(e.clock) {
 		e.clock = until
@@ -95,7 +95,7 @@ func (e *tape) Await(_ context.Context, id incident.StepID, topic string, deadli
 		return *old.Signal, nil
 	}
 	if e.killAt--; e.killAt == -1 {
-		return incident.Signal{}, errKilled
+		return incident.Signal{}, errDied
 	}
 	s := incident.Signal{Expired: true, At: deadline}
 	switch {
@@ -157,7 +157,7 @@ func anyPlaybook(seed uint64, made counted) incident.Playbook {
 			Repeat: repeat,
 			Run: func(context.Context, *incident.Scope) (any, error) {
 				if fails {
-					return nil, unsent{}
+					return nil, notSent{}
 				}
 				made[id]++
 				return made[id] > 0, nil
@@ -216,7 +216,7 @@ func carryOut(t *testing.T, r *incident.Runner, start incident.RunStart, kill in
 			e.record.Status, e.record.Result = incident.RunFinished, result
 			return e
 		}
-		require.ErrorIs(t, err, errKilled)
+		require.ErrorIs(t, err, errDied)
 		before, e.calls = e.calls[:len(e.calls)-1], nil
 		e.killAt = -1
 	}

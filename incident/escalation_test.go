@@ -13,27 +13,27 @@ import (
 	"go.acu.edu.au/runbook/incident"
 )
 
-// unsent proves that nothing was sent.
-func unsent() error { return &alert.Error{Service: "phone", Op: "call", Unsent: true} }
+// errUnsent proves that nothing was sent.
+func errUnsent() error { return &alert.Error{Service: "phone", Op: "call", Unsent: true} }
 
-// refused means that the service will never take it.
-func refused() error {
+// errRefused means that the service will never take it.
+func errRefused() error {
 	return &alert.Error{Service: "phone", Op: "call", Status: 400, Kind: alert.ErrRefused}
 }
 
-// lost leaves open whether it arrived.
-func lost() error { return &alert.Error{Service: "phone", Op: "call", Status: 502} }
+// errLost leaves open whether it arrived.
+func errLost() error { return &alert.Error{Service: "phone", Op: "call", Status: 502} }
 
 // Requirement: AL-GATUS-ESCALATION
 func TestNobodyAcknowledges(t *testing.T) {
 	t.Parallel()
-	inBubble(t, threeLevels(), func(w *world) {
-		run := w.begin(outage())
+	escalate(t, threeLevels(), func(t *testing.T, w *escalationWorld) {
+		run := w.begin(criticalOutage())
 		w.wait(24 * time.Hour)
 		assert.Equal(t, []string{"0s ana firing", "15m0s bo firing", "30m0s infra firing"}, w.told())
 		assert.Equal(t, []string{"0s called 1", "15m0s called 2", "30m0s called 3", "45m0s exhausted 3"}, w.happened())
 		assert.True(t, w.event(incident.EscalationExhausted).Failed())
-		w.do(w.x.Ended(t.Context(), run))
+		w.do(w.x.Ended(w.ctx, run))
 		assert.Equal(t, []string{"24h0m0s ana resolved", "24h0m0s bo resolved", "24h0m0s infra resolved"}, w.told()[3:])
 		w.ended(run)
 	})
@@ -48,11 +48,11 @@ func TestAcknowledgementStops(t *testing.T) {
 			policy := threeLevels()
 			policy.Levels[0].After = time.Minute
 			policy.Levels[1].After = 14 * time.Minute
-			inBubble(t, policy, func(w *world) {
-				run := w.begin(outage())
+			escalate(t, policy, func(t *testing.T, w *escalationWorld) {
+				run := w.begin(criticalOutage())
 				w.wait(wait)
-				w.do(w.x.Acknowledged(t.Context(), run, "Ana"))
-				w.do(w.x.Acknowledged(t.Context(), run, "Ana")) // again does nothing
+				w.do(w.x.Acknowledged(w.ctx, run, "Ana"))
+				w.do(w.x.Acknowledged(w.ctx, run, "Ana")) // again does nothing
 				w.wait(48 * time.Hour)
 				e := w.event(incident.EscalationAcknowledged)
 				assert.Equal(t, "Ana", e.Actor)
@@ -63,10 +63,10 @@ func TestAcknowledgementStops(t *testing.T) {
 				} else {
 					assert.Empty(t, w.told())
 				}
-				w.do(w.x.Ended(t.Context(), run))
+				w.do(w.x.Ended(w.ctx, run))
 				w.ended(run)
-				w.do(w.x.Acknowledged(t.Context(), run, "Ana")) // too late is no error
-				w.do(w.x.Ended(t.Context(), run))
+				w.do(w.x.Acknowledged(w.ctx, run, "Ana")) // too late is no error
+				w.do(w.x.Ended(w.ctx, run))
 			})
 		})
 	}
@@ -75,12 +75,12 @@ func TestAcknowledgementStops(t *testing.T) {
 // Those who were called are told that somebody takes care, in the same conversation.
 func TestThoseWhoWereCalledAreToldWhoTakesIt(t *testing.T) {
 	t.Parallel()
-	inBubble(t, threeLevels(), func(w *world) {
-		run := w.begin(outage())
+	escalate(t, threeLevels(), func(t *testing.T, w *escalationWorld) {
+		run := w.begin(criticalOutage())
 		w.wait(20 * time.Minute)
-		w.do(w.x.Acknowledged(t.Context(), run, "Bo"))
+		w.do(w.x.Acknowledged(w.ctx, run, "Bo"))
 		w.wait(time.Hour)
-		w.do(w.x.Ended(t.Context(), run))
+		w.do(w.x.Ended(w.ctx, run))
 		assert.Equal(t, []string{"0s ana firing", "15m0s bo firing", "20m0s ana update", "1h20m0s ana resolved", "1h20m0s bo resolved"}, w.told())
 		list := w.channels["ana"].Notifications()
 		for i, n := range list {
@@ -100,14 +100,14 @@ func TestAcknowledgementExpires(t *testing.T) {
 	t.Parallel()
 	policy := threeLevels()
 	policy.AckTimeout = time.Hour
-	inBubble(t, policy, func(w *world) {
-		run := w.begin(outage())
+	escalate(t, policy, func(t *testing.T, w *escalationWorld) {
+		run := w.begin(criticalOutage())
 		w.wait(20 * time.Minute)
-		w.do(w.x.Acknowledged(t.Context(), run, "Bo"))
+		w.do(w.x.Acknowledged(w.ctx, run, "Bo"))
 		w.wait(50 * time.Minute)
-		w.do(w.x.Progress(t.Context(), run, "Bo")) // at 1h10: counts until 2h10
+		w.do(w.x.Progress(w.ctx, run, "Bo")) // at 1h10: counts until 2h10
 		w.wait(50 * time.Minute)
-		w.do(w.x.Acknowledged(t.Context(), run, "Cy")) // at 2h: counts until 3h
+		w.do(w.x.Acknowledged(w.ctx, run, "Cy")) // at 2h: counts until 3h
 		w.wait(59 * time.Minute)
 		assert.Equal(t, []string{"0s ana firing", "15m0s bo firing", "20m0s ana update"}, w.told())
 		w.change("INC-2026-0042", func(inc *incident.Incident) { // a Manager that was not told that it expired
@@ -118,36 +118,36 @@ func TestAcknowledgementExpires(t *testing.T) {
 		assert.Equal(t, []string{"3h0m0s expired 2", "3h0m0s called 2", "3h15m0s called 3", "3h30m0s exhausted 3"}, w.happened()[3:])
 		assert.Contains(t, w.last("bo").Title, "STILL CRITICAL production")
 		assert.Contains(t, w.last("bo").Text, "Bo acknowledged, and nothing was heard since.")
-		w.do(w.x.Acknowledged(t.Context(), run, "Bo"))
-		w.do(w.x.Ended(t.Context(), run))
+		w.do(w.x.Acknowledged(w.ctx, run, "Bo"))
+		w.do(w.x.Ended(w.ctx, run))
 	})
 }
 
 func TestAcknowledgementIsTakenBack(t *testing.T) {
 	t.Parallel()
-	inBubble(t, threeLevels(), func(w *world) {
-		run := w.begin(outage())
-		w.do(w.x.Unacknowledged(t.Context(), run)) // nobody has: nothing happens
-		w.do(w.x.Acknowledged(t.Context(), run, "Ana"))
+	escalate(t, threeLevels(), func(t *testing.T, w *escalationWorld) {
+		run := w.begin(criticalOutage())
+		w.do(w.x.Unacknowledged(w.ctx, run)) // nobody has: nothing happens
+		w.do(w.x.Acknowledged(w.ctx, run, "Ana"))
 		w.wait(30 * time.Minute)
-		w.do(w.x.Unacknowledged(t.Context(), run))
+		w.do(w.x.Unacknowledged(w.ctx, run))
 		w.wait(16 * time.Minute)
-		w.do(w.x.Ended(t.Context(), run))
+		w.do(w.x.Ended(w.ctx, run))
 		assert.Equal(t, []string{"0s ana firing", "30m0s ana reminder", "45m0s bo firing"}, w.told()[:3])
-		assert.ErrorIs(t, w.x.Unacknowledged(t.Context(), run), incident.ErrStale)
+		assert.ErrorIs(t, w.x.Unacknowledged(w.ctx, run), incident.ErrStale)
 	})
 }
 
 // Requirement: INC-ESC-ON-CALL
 func TestWhoIsOnCallIsAskedWhenTheLevelIsReached(t *testing.T) {
 	t.Parallel()
-	inBubble(t, threeLevels(), func(w *world) {
-		w.begin(outage())
+	escalate(t, threeLevels(), func(t *testing.T, w *escalationWorld) {
+		w.begin(criticalOutage())
 		asked := w.onCall.Asked()
 		require.Len(t, asked, 1)
 		assert.Equal(t, "operations", asked[0].Team)
 		w.wait(10 * time.Minute)
-		w.onCall.Set("development", called("Cy")...) // handed over in time
+		w.onCall.Set("development", peopleOf("Cy")...) // handed over in time
 		w.wait(10 * time.Minute)
 		asked = w.onCall.Asked()
 		require.Len(t, asked, 2)
@@ -159,22 +159,22 @@ func TestWhoIsOnCallIsAskedWhenTheLevelIsReached(t *testing.T) {
 // Requirement: INC-ESC-NOBODY
 func TestNobodyIsReached(t *testing.T) {
 	t.Parallel()
-	for name, prepare := range map[string]func(w *world){
-		"nobody is on call":             func(w *world) { w.onCall.Set("operations") },
-		"no contact":                    func(w *world) { w.onCall.Set("operations", incident.Person{Name: "Ana"}) },
-		"no such channel":               func(w *world) { w.onCall.Set("operations", called("Zed")...) },
-		"no such team":                  func(w *world) { w.onCall.Fail(incident.ErrNotFound) },
-		"the rota does not answer":      func(w *world) { w.onCall.Fail(errors.New("down"), errors.New("down")) },
-		"the service refuses":           func(w *world) { w.channels["ana"].Fail(refused()) },
-		"the service is gone":           func(w *world) { w.channels["ana"].Fail(unsent(), unsent(), unsent()) },
-		"it is not known, three times":  func(w *world) { w.channels["ana"].Fail(lost(), lost(), lost()) },
-		"refused, after it was unknown": func(w *world) { w.channels["ana"].Fail(lost(), refused()) },
+	for name, prepare := range map[string]func(w *escalationWorld){
+		"nobody is on call":             func(w *escalationWorld) { w.onCall.Set("operations") },
+		"no contact":                    func(w *escalationWorld) { w.onCall.Set("operations", incident.Person{Name: "Ana"}) },
+		"no such channel":               func(w *escalationWorld) { w.onCall.Set("operations", peopleOf("Zed")...) },
+		"no such team":                  func(w *escalationWorld) { w.onCall.Fail(incident.ErrNotFound) },
+		"the rota does not answer":      func(w *escalationWorld) { w.onCall.Fail(errors.New("down"), errors.New("down")) },
+		"the service refuses":           func(w *escalationWorld) { w.channels["ana"].Fail(errRefused()) },
+		"the service is gone":           func(w *escalationWorld) { w.channels["ana"].Fail(errUnsent(), errUnsent(), errUnsent()) },
+		"it is not known, three times":  func(w *escalationWorld) { w.channels["ana"].Fail(errLost(), errLost(), errLost()) },
+		"refused, after it was unknown": func(w *escalationWorld) { w.channels["ana"].Fail(errLost(), errRefused()) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, threeLevels(), func(w *world) {
+			escalate(t, threeLevels(), func(t *testing.T, w *escalationWorld) {
 				prepare(w)
-				w.begin(outage())
+				w.begin(criticalOutage())
 				w.wait(time.Minute) // for attempts that are repeated
 				e := w.event(incident.EscalationNobody)
 				assert.Equal(t, 1, e.Level)
@@ -192,9 +192,9 @@ func TestNobodyIsReached(t *testing.T) {
 // A rota that could not be asked is asked again; one that panics is an error.
 func TestTheRotaIsAskedTwice(t *testing.T) {
 	t.Parallel()
-	inBubble(t, threeLevels(), func(w *world) {
+	escalate(t, threeLevels(), func(t *testing.T, w *escalationWorld) {
 		w.onCall.Fail(errors.New("down"))
-		w.begin(outage())
+		w.begin(criticalOutage())
 		assert.Equal(t, []string{"0s ana firing"}, w.told())
 	})
 }
@@ -204,8 +204,8 @@ func TestThePolicyIsRepeated(t *testing.T) {
 	t.Parallel()
 	policy := threeLevels()
 	policy.Repeat, policy.RepeatAfter = 2, 20*time.Minute
-	inBubble(t, policy, func(w *world) {
-		run := w.begin(outage())
+	escalate(t, policy, func(t *testing.T, w *escalationWorld) {
+		run := w.begin(criticalOutage())
 		w.wait(48 * time.Hour)
 		assert.Equal(t, []string{
 			"0s called 1", "15m0s called 2", "30m0s called 3",
@@ -219,7 +219,7 @@ func TestThePolicyIsRepeated(t *testing.T) {
 		require.Len(t, ana, 3)
 		assert.Equal(t, []alert.Kind{alert.KindFiring, alert.KindReminder, alert.KindReminder}, []alert.Kind{ana[0].Kind, ana[1].Kind, ana[2].Kind})
 		assert.Equal(t, 3, ana[2].Seq)
-		w.do(w.x.Force(t.Context(), run, "Dee")) // and people can begin again
+		w.do(w.x.Force(w.ctx, run, "Dee")) // and people can begin again
 		w.wait(time.Hour)
 		assert.Equal(t, []string{"48h0m0s forced 1", "48h0m0s called 1", "48h15m0s called 2", "48h30m0s called 3", "48h50m0s exhausted 3"}, w.happened()[10:])
 	})
@@ -228,10 +228,10 @@ func TestThePolicyIsRepeated(t *testing.T) {
 // Requirement: INC-ESC-FORCE
 func TestAPersonEscalatesByHand(t *testing.T) {
 	t.Parallel()
-	inBubble(t, threeLevels(), func(w *world) {
-		w.begin(outage())
+	escalate(t, threeLevels(), func(t *testing.T, w *escalationWorld) {
+		w.begin(criticalOutage())
 		w.wait(time.Minute)
-		w.do(w.x.Force(t.Context(), "INC-2026-0042", "Dee")) // the ID of the incident does as well
+		w.do(w.x.Force(w.ctx, "INC-2026-0042", "Dee")) // the ID of the incident does as well
 		w.wait(16 * time.Minute)
 		assert.Equal(t, []string{"0s called 1", "1m0s forced 2", "1m0s called 2", "16m0s called 3"}, w.happened())
 		e := w.event(incident.EscalationForced)
@@ -243,10 +243,10 @@ func TestAPersonEscalatesByHand(t *testing.T) {
 		t.Parallel()
 		policy := threeLevels()
 		policy.Levels[0].After = time.Hour
-		inBubble(t, policy, func(w *world) {
-			run := w.begin(outage())
-			require.NoError(t, w.x.Force(t.Context(), run, "Dee"))
-			w.do(w.x.Force(t.Context(), run, "Dee"))
+		escalate(t, policy, func(t *testing.T, w *escalationWorld) {
+			run := w.begin(criticalOutage())
+			require.NoError(t, w.x.Force(w.ctx, run, "Dee"))
+			w.do(w.x.Force(w.ctx, run, "Dee"))
 			assert.Equal(t, []string{"0s ana firing"}, w.told())
 		})
 	})
@@ -254,11 +254,11 @@ func TestAPersonEscalatesByHand(t *testing.T) {
 		t.Parallel()
 		policy := threeLevels()
 		policy.AckTimeout = time.Hour
-		inBubble(t, policy, func(w *world) {
-			run := w.begin(outage())
-			w.do(w.x.Acknowledged(t.Context(), run, "Ana"))
+		escalate(t, policy, func(t *testing.T, w *escalationWorld) {
+			run := w.begin(criticalOutage())
+			w.do(w.x.Acknowledged(w.ctx, run, "Ana"))
 			w.wait(time.Minute)
-			w.do(w.x.Force(t.Context(), run, "Ana"))
+			w.do(w.x.Force(w.ctx, run, "Ana"))
 			assert.Equal(t, []string{"0s ana firing", "1m0s bo firing"}, w.told())
 			w.wait(58 * time.Minute)
 			assert.Len(t, w.told(), 2, "the acknowledgement still counts")
@@ -271,8 +271,8 @@ func TestAPersonEscalatesByHand(t *testing.T) {
 // Requirement: INC-ESC-SNAPSHOT
 func TestARunningEscalationKeepsItsPolicy(t *testing.T) {
 	t.Parallel()
-	inBubble(t, threeLevels(), func(w *world) {
-		inc := outage()
+	escalate(t, threeLevels(), func(t *testing.T, w *escalationWorld) {
+		inc := criticalOutage()
 		run := w.begin(inc)
 		// The host is changed: development is called after a minute, and by nobody.
 		other := threeLevels()
@@ -281,7 +281,7 @@ func TestARunningEscalationKeepsItsPolicy(t *testing.T) {
 		changed, err := incident.NewEscalations(w.cfg)
 		require.NoError(t, err)
 		inc.Title = "Canvas and everything else does not answer"
-		again, err := changed.Begin(t.Context(), inc)
+		again, err := changed.Begin(w.ctx, inc)
 		require.NoError(t, err)
 		assert.Equal(t, run, again, "it has begun already")
 		w.wait(14 * time.Minute)
@@ -299,8 +299,8 @@ func TestAnyNumberOfMinutes(t *testing.T) {
 			t.Parallel()
 			policy := threeLevels()
 			policy.Levels[1].After = wait
-			inBubble(t, policy, func(w *world) {
-				w.begin(outage())
+			escalate(t, policy, func(t *testing.T, w *escalationWorld) {
+				w.begin(criticalOutage())
 				w.wait(wait - 1)
 				assert.Len(t, w.told(), 1)
 				w.wait(1)
@@ -325,8 +325,8 @@ func TestSeverities(t *testing.T) {
 	} {
 		t.Run(severity.String(), func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, policy, func(w *world) {
-				inc := outage()
+			escalate(t, policy, func(t *testing.T, w *escalationWorld) {
+				inc := criticalOutage()
 				inc.Severity = severity
 				w.begin(inc)
 				w.wait(24 * time.Hour)
@@ -343,17 +343,17 @@ func TestTheIncidentBecomesWorse(t *testing.T) {
 	policy.Paging = incident.EscalationPaging{Channels: []string{"phone"}}
 	policy.Levels[0].Targets = append(policy.Levels[0].Targets, incident.EscalationTarget{Channel: "phone", Who: "Operations manager"})
 	medium := func() incident.Incident {
-		inc := outage()
+		inc := criticalOutage()
 		inc.Severity = alert.Medium
 		return inc
 	}
 	t.Run("who was called is told so", func(t *testing.T) {
 		t.Parallel()
-		inBubble(t, policy, func(w *world) {
+		escalate(t, policy, func(t *testing.T, w *escalationWorld) {
 			run := w.begin(medium())
 			w.wait(time.Hour)
-			w.do(w.x.Worse(t.Context(), run, alert.Critical, "Dee"))
-			w.do(w.x.Worse(t.Context(), run, alert.High, "Dee")) // not worse: nothing
+			w.do(w.x.Worse(w.ctx, run, alert.Critical, "Dee"))
+			w.do(w.x.Worse(w.ctx, run, alert.High, "Dee")) // not worse: nothing
 			w.wait(16 * time.Minute)
 			assert.Equal(t, []string{"0s ana firing", "1h0m0s ana update", "1h0m0s phone firing", "1h15m0s bo firing"}, w.told(), "phones ring from now on")
 			assert.Equal(t, "WORSE: CRITICAL production: Canvas does not answer (INC-2026-0042, level 1)", w.last("ana").Title)
@@ -365,10 +365,10 @@ func TestTheIncidentBecomesWorse(t *testing.T) {
 		slow := policy
 		slow.Levels = append([]incident.EscalationLevel{}, policy.Levels...)
 		slow.Levels[0].AfterFor = map[alert.Severity]time.Duration{alert.Medium: time.Hour}
-		inBubble(t, slow, func(w *world) {
+		escalate(t, slow, func(t *testing.T, w *escalationWorld) {
 			run := w.begin(medium())
 			w.wait(time.Minute)
-			w.do(w.x.Worse(t.Context(), run, alert.Critical, "Dee"))
+			w.do(w.x.Worse(w.ctx, run, alert.Critical, "Dee"))
 			assert.Equal(t, []string{"1m0s ana firing", "1m0s phone firing"}, w.told())
 		})
 	})
@@ -378,27 +378,27 @@ func TestTheIncidentBecomesWorse(t *testing.T) {
 		for i := range critical.Levels {
 			critical.Levels[i].Severities = []alert.Severity{alert.Critical}
 		}
-		inBubble(t, critical, func(w *world) {
+		escalate(t, critical, func(t *testing.T, w *escalationWorld) {
 			run := w.begin(medium())
 			w.wait(time.Hour)
 			assert.Contains(t, w.event(incident.EscalationNobody).Text, "No level of the policy is for severity medium")
-			w.do(w.x.Worse(t.Context(), run, alert.Critical, "Dee"))
+			w.do(w.x.Worse(w.ctx, run, alert.Critical, "Dee"))
 			assert.Equal(t, []string{"1h0m0s ana firing"}, w.told())
 		})
 	})
 	t.Run("while somebody takes care", func(t *testing.T) {
 		t.Parallel()
-		inBubble(t, policy, func(w *world) {
+		escalate(t, policy, func(t *testing.T, w *escalationWorld) {
 			run := w.begin(medium())
-			w.do(w.x.Acknowledged(t.Context(), run, "Ana"))
-			w.do(w.x.Worse(t.Context(), run, alert.Critical, "Dee"))
+			w.do(w.x.Acknowledged(w.ctx, run, "Ana"))
+			w.do(w.x.Worse(w.ctx, run, alert.Critical, "Dee"))
 			w.wait(time.Hour)
 			assert.Equal(t, []string{"0s ana firing"}, w.told())
 		})
 	})
 	t.Run("as the incident says", func(t *testing.T) {
 		t.Parallel()
-		inBubble(t, policy, func(w *world) {
+		escalate(t, policy, func(t *testing.T, w *escalationWorld) {
 			w.begin(medium())
 			w.change("INC-2026-0042", func(inc *incident.Incident) { inc.Severity = alert.Critical })
 			w.wait(2 * time.Hour) // the next level is reached
@@ -413,28 +413,28 @@ func TestMultiAck(t *testing.T) {
 	t.Parallel()
 	policy := threeLevels()
 	policy.Levels[0].MultiAck = true
-	inBubble(t, policy, func(w *world) {
-		w.onCall.Set("operations", called("Ana", "Cy")...)
-		run := w.begin(outage())
-		w.do(w.x.Acknowledged(t.Context(), run, "Ana"))
-		w.do(w.x.Acknowledged(t.Context(), run, "Ana")) // the same person counts once
+	escalate(t, policy, func(t *testing.T, w *escalationWorld) {
+		w.onCall.Set("operations", peopleOf("Ana", "Cy")...)
+		run := w.begin(criticalOutage())
+		w.do(w.x.Acknowledged(w.ctx, run, "Ana"))
+		w.do(w.x.Acknowledged(w.ctx, run, "Ana")) // the same person counts once
 		assert.Equal(t, "Ana has acknowledged; 1 more of level 1, Operations, have to.", w.event(incident.EscalationPart).Text)
 		assert.Contains(t, w.last("ana").Text, "Everybody who is called at this level has to acknowledge.")
 		w.change("INC-2026-0042", func(inc *incident.Incident) { inc.State = incident.Acknowledged }) // as its Manager has it
 		w.wait(16 * time.Minute)
 		assert.Equal(t, "15m0s bo firing", w.told()[2], "one of two is not enough")
-		w.do(w.x.Acknowledged(t.Context(), run, "Bo"))
+		w.do(w.x.Acknowledged(w.ctx, run, "Bo"))
 		w.wait(time.Hour)
 		assert.Equal(t, incident.EscalationAcknowledged, w.event(incident.EscalationAcknowledged).Kind)
 		assert.Len(t, w.happened(), 5, "%q", w.happened())
 	})
 	t.Run("all of them", func(t *testing.T) {
 		t.Parallel()
-		inBubble(t, policy, func(w *world) {
-			w.onCall.Set("operations", called("Ana", "Cy")...)
-			run := w.begin(outage())
-			w.do(w.x.Acknowledged(t.Context(), run, "Ana"))
-			w.do(w.x.Acknowledged(t.Context(), run, "Cy"))
+		escalate(t, policy, func(t *testing.T, w *escalationWorld) {
+			w.onCall.Set("operations", peopleOf("Ana", "Cy")...)
+			run := w.begin(criticalOutage())
+			w.do(w.x.Acknowledged(w.ctx, run, "Ana"))
+			w.do(w.x.Acknowledged(w.ctx, run, "Cy"))
 			w.wait(time.Hour)
 			assert.Equal(t, "Ana and Cy", w.event(incident.EscalationAcknowledged).Actor)
 			assert.NotContains(t, w.told(), "15m0s bo firing")

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"go.acu.edu.au/runbook/alert"
@@ -21,9 +22,10 @@ import (
 	"go.acu.edu.au/runbook/incident/incidenttest"
 )
 
-// A world is everything around escalations, in a bubble of virtual time.
-type world struct {
+// An escalationWorld is everything around escalations, in a bubble of virtual time.
+type escalationWorld struct {
 	t      *testing.T
+	ctx    context.Context // of the bubble
 	start  time.Time
 	cfg    incident.EscalationsConfig
 	runs   *incident.MemoryRuns
@@ -32,13 +34,13 @@ type world struct {
 
 	mu        sync.Mutex
 	channels  map[string]*alerttest.Recorder
-	journal   []message
+	journal   []toldMessage
 	events    []incident.EscalationEvent
 	incidents map[string]incident.Incident
 }
 
-// message is what somebody was told.
-type message struct {
+// toldMessage is what somebody was told.
+type toldMessage struct {
 	at      time.Duration // since the start
 	channel string
 	alert.Notification
@@ -54,28 +56,35 @@ func threeLevels() incident.EscalationPolicy {
 	}}
 }
 
-// inBubble runs a test of an escalation in virtual time.
-func inBubble(t *testing.T, policy incident.EscalationPolicy, test func(w *world)) {
+// escalate runs a test of an escalation in virtual time.
+func escalate(t *testing.T, policy incident.EscalationPolicy, test func(t *testing.T, w *escalationWorld)) {
+	t.Helper()
+	escalateIn(t, policy, func(*escalationWorld) {}, test)
+}
+
+// escalateIn is escalate in a world that was prepared.
+func escalateIn(t *testing.T, policy incident.EscalationPolicy, prepare func(w *escalationWorld), test func(t *testing.T, w *escalationWorld)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, policy)
+		w := newEscalationWorld(t, policy)
+		prepare(w)
 		w.launch()
-		test(w)
-		require.NoError(t, w.runs.Close(t.Context()))
+		defer func() { assert.NoError(t, w.runs.Close(t.Context())) }()
+		test(t, w)
 	})
 }
 
-// newWorld returns a world in which Ana is on call for operations and Bo for development.
-func newWorld(t *testing.T, policies ...incident.EscalationPolicy) *world {
-	w := &world{
-		t: t, start: time.Now(), onCall: &incidenttest.OnCall{}, channels: make(map[string]*alerttest.Recorder),
+// newEscalationWorld returns a world in which Ana is on call for operations and Bo for development.
+func newEscalationWorld(t *testing.T, policies ...incident.EscalationPolicy) *escalationWorld {
+	w := &escalationWorld{
+		t: t, ctx: t.Context(), start: time.Now(), onCall: &incidenttest.OnCall{}, channels: make(map[string]*alerttest.Recorder),
 		incidents: make(map[string]incident.Incident),
 	}
-	w.onCall.Set("operations", called("Ana")...)
-	w.onCall.Set("development", called("Bo")...)
-	w.runs = incident.NewMemoryRuns(incident.MemoryRunsConfig{Logger: quiet()})
+	w.onCall.Set("operations", peopleOf("Ana")...)
+	w.onCall.Set("development", peopleOf("Bo")...)
+	w.runs = incident.NewMemoryRuns(incident.MemoryRunsConfig{Logger: quietLogger()})
 	w.cfg = incident.EscalationsConfig{
-		Runs: w.runs, Policies: policies, OnCall: w.onCall, Channels: make(map[string]alert.Notifier), Logger: quiet(),
+		Runs: w.runs, Policies: policies, OnCall: w.onCall, Channels: make(map[string]alert.Notifier), Logger: quietLogger(),
 		Hooks: incident.EscalationHooks{Incident: w.incident, Open: w.open, OnLevel: w.onLevel},
 	}
 	for _, name := range []string{"ana", "bo", "cy", "infra", "phone", "vendor"} {
@@ -84,18 +93,18 @@ func newWorld(t *testing.T, policies ...incident.EscalationPolicy) *world {
 	return w
 }
 
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quietLogger() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
 
 // launch makes the escalations and begins to carry them out.
-func (w *world) launch() {
+func (w *escalationWorld) launch() {
 	var err error
 	w.x, err = incident.NewEscalations(w.cfg)
 	require.NoError(w.t, err)
-	require.NoError(w.t, w.runs.Launch(w.t.Context(), map[string]incident.Program{incident.EscalationProgram: w.x.Program()}))
+	require.NoError(w.t, w.runs.Launch(w.ctx, map[string]incident.Program{incident.EscalationProgram: w.x.Program()}))
 }
 
 // channel returns a notifier that writes down what arrives.
-func (w *world) channel(name string) alert.Notifier {
+func (w *escalationWorld) channel(name string) alert.Notifier {
 	r := &alerttest.Recorder{}
 	w.channels[name] = r
 	return alert.NotifierFunc(func(ctx context.Context, n alert.Notification) (alert.Receipt, error) {
@@ -104,13 +113,13 @@ func (w *world) channel(name string) alert.Notifier {
 		before := len(r.Notifications())
 		receipt, err := r.Notify(ctx, n)
 		if len(r.Notifications()) > before {
-			w.journal = append(w.journal, message{time.Since(w.start), name, n})
+			w.journal = append(w.journal, toldMessage{time.Since(w.start), name, n})
 		}
 		return receipt, err
 	})
 }
 
-func (w *world) incident(_ context.Context, id string) (incident.Incident, error) {
+func (w *escalationWorld) incident(_ context.Context, id string) (incident.Incident, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	inc, ok := w.incidents[id]
@@ -120,7 +129,7 @@ func (w *world) incident(_ context.Context, id string) (incident.Incident, error
 	return inc, nil
 }
 
-func (w *world) open(context.Context) iter.Seq2[incident.Incident, error] {
+func (w *escalationWorld) open(context.Context) iter.Seq2[incident.Incident, error] {
 	return func(yield func(incident.Incident, error) bool) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -132,7 +141,7 @@ func (w *world) open(context.Context) iter.Seq2[incident.Incident, error] {
 	}
 }
 
-func (w *world) onLevel(_ context.Context, e incident.EscalationEvent) error {
+func (w *escalationWorld) onLevel(_ context.Context, e incident.EscalationEvent) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.events = append(w.events, e)
@@ -140,7 +149,7 @@ func (w *world) onLevel(_ context.Context, e incident.EscalationEvent) error {
 }
 
 // change changes what the incident is, as a Manager does, without telling the escalation.
-func (w *world) change(id string, change func(inc *incident.Incident)) {
+func (w *escalationWorld) change(id string, change func(inc *incident.Incident)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	inc := w.incidents[id]
@@ -148,8 +157,8 @@ func (w *world) change(id string, change func(inc *incident.Incident)) {
 	w.incidents[id] = inc
 }
 
-// outage is a critical incident that began now.
-func outage() incident.Incident {
+// criticalOutage is a critical incident that began now.
+func criticalOutage() incident.Incident {
 	return incident.Incident{
 		ID: "INC-2026-0042", Title: "Canvas does not answer", Summary: "GET /api/v1/courses: status 503", Environment: "production",
 		Severity: alert.Critical, State: incident.Triggered, Triggered: time.Now(), Opened: time.Now(), Playbook: "canvas-outage",
@@ -157,30 +166,30 @@ func outage() incident.Incident {
 }
 
 // begin opens an incident and starts its escalation.
-func (w *world) begin(inc incident.Incident) string {
+func (w *escalationWorld) begin(inc incident.Incident) string {
 	w.t.Helper()
 	w.change(inc.ID, func(i *incident.Incident) { *i = inc })
-	run, err := w.x.Begin(w.t.Context(), inc)
+	run, err := w.x.Begin(w.ctx, inc)
 	require.NoError(w.t, err)
 	synctest.Wait()
 	return run
 }
 
 // wait lets time pass, and then everything that is due.
-func (w *world) wait(d time.Duration) {
+func (w *escalationWorld) wait(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
 
 // do does something that must succeed, and lets the escalation take notice.
-func (w *world) do(err error) {
+func (w *escalationWorld) do(err error) {
 	w.t.Helper()
 	require.NoError(w.t, err)
 	synctest.Wait()
 }
 
 // told returns what arrived: "15m0s bo firing".
-func (w *world) told() (lines []string) {
+func (w *escalationWorld) told() (lines []string) {
 	for _, m := range w.messages() {
 		lines = append(lines, fmt.Sprintf("%v %s %s", m.at.Round(time.Second), m.channel, m.Kind))
 	}
@@ -188,11 +197,11 @@ func (w *world) told() (lines []string) {
 }
 
 // messages returns what arrived, those of one moment in the order of their channels.
-func (w *world) messages() []message {
+func (w *escalationWorld) messages() []toldMessage {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	list := slices.Clone(w.journal)
-	slices.SortStableFunc(list, func(a, b message) int {
+	slices.SortStableFunc(list, func(a, b toldMessage) int {
 		if a.at != b.at {
 			return int(a.at - b.at)
 		}
@@ -202,7 +211,7 @@ func (w *world) messages() []message {
 }
 
 // last returns the last message to a channel.
-func (w *world) last(channel string) alert.Notification {
+func (w *escalationWorld) last(channel string) alert.Notification {
 	w.t.Helper()
 	list := w.channels[channel].Notifications()
 	require.NotEmpty(w.t, list, "nothing was told to %s", channel)
@@ -210,7 +219,7 @@ func (w *world) last(channel string) alert.Notification {
 }
 
 // happened returns the events: "15m0s called 2".
-func (w *world) happened() (lines []string) {
+func (w *escalationWorld) happened() (lines []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, e := range w.events {
@@ -220,7 +229,7 @@ func (w *world) happened() (lines []string) {
 }
 
 // event returns the last event of a kind.
-func (w *world) event(kind incident.EscalationEventKind) incident.EscalationEvent {
+func (w *escalationWorld) event(kind incident.EscalationEventKind) incident.EscalationEvent {
 	w.t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -234,17 +243,17 @@ func (w *world) event(kind incident.EscalationEventKind) incident.EscalationEven
 }
 
 // ended returns the record of a run that must have finished.
-func (w *world) ended(run string) {
+func (w *escalationWorld) ended(run string) {
 	w.t.Helper()
-	record, err := w.runs.Record(w.t.Context(), run, -1)
+	record, err := w.runs.Record(w.ctx, run, -1)
 	require.NoError(w.t, err)
 	require.Equal(w.t, incident.RunFinished, record.Status, "%s", record.Error)
 	require.True(w.t, json.Valid(record.Result))
 }
 
-// until is how long it is from now until a time on the clock of Sydney.
-func until(t testing.TB, s string) time.Duration {
-	at, err := time.ParseInLocation("2006-01-02 15:04", s, zone(t, "Australia/Sydney"))
+// untilSydney is how long it is from now until a time on the clock of Sydney.
+func untilSydney(t testing.TB, s string) time.Duration {
+	at, err := time.ParseInLocation("2006-01-02 15:04", s, loadZone(t, "Australia/Sydney"))
 	require.NoError(t, err)
 	return time.Until(at)
 }

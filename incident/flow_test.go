@@ -13,11 +13,11 @@ import (
 	"go.acu.edu.au/runbook/incident"
 )
 
-// unsent is an error of which it is proven that nothing happened.
-type unsent struct{}
+// notSent is an error of which it is proven that nothing happened.
+type notSent struct{}
 
-func (unsent) Error() string     { return "no connection" }
-func (unsent) SafeToRetry() bool { return true }
+func (notSent) Error() string     { return "no connection" }
+func (notSent) SafeToRetry() bool { return true }
 
 // Requirement: INC-FEATURE-RETRY, INC-ASK-TIMEOUTS
 func TestWhatIsTriedAgain(t *testing.T) {
@@ -34,11 +34,11 @@ func TestWhatIsTriedAgain(t *testing.T) {
 		want   []string
 		state  incident.RunState
 	}{
-		"proven unsent":                {[]error{unsent{}, unsent{}}, incident.AtMostOnce, []string{"act fails", "act fails", "act"}, incident.StateSucceeded},
+		"proven unsent":                {[]error{notSent{}, notSent{}}, incident.AtMostOnce, []string{"act fails", "act fails", "act"}, incident.StateSucceeded},
 		"not proven":                   {[]error{broken}, incident.AtMostOnce, []string{"act fails"}, incident.StateFailed},
 		"idempotent":                   {[]error{broken, incident.ErrOutcomeUnknown}, incident.Idempotent, []string{"act fails", "act fails", "act"}, incident.StateSucceeded},
 		"checked, and not done":        {[]error{incident.ErrOutcomeUnknown}, incident.CheckFirst, []string{"act fails", "act"}, incident.StateSucceeded},
-		"final":                        {[]error{incident.Final(unsent{})}, incident.Idempotent, []string{"act fails"}, incident.StateFailed},
+		"final":                        {[]error{incident.Final(notSent{})}, incident.Idempotent, []string{"act fails"}, incident.StateFailed},
 		"not permitted is final":       {[]error{incident.ErrNotPermitted}, incident.Idempotent, []string{"act fails"}, incident.StateFailed},
 		"busy changed nothing":         {[]error{incident.ErrBusy}, incident.AtMostOnce, []string{"act fails", "act"}, incident.StateSucceeded},
 		"its time was over: not known": {[]error{context.DeadlineExceeded}, incident.AtMostOnce, []string{"act fails"}, incident.StateWaiting},

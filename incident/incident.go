@@ -67,7 +67,7 @@ type Incident struct {
 	Clocks []Clock `json:"clocks,omitempty"`
 	// Roles are who does what: "commander", "communications", "operations", "scribe".
 	Roles map[string]string `json:"roles,omitempty"`
-	// Alerts are the alerts that it is about, at most 1,000, in the order in which they
+	// Alerts are the alerts that it is about, at most 300, in the order in which they
 	// came. AlertsEnded is since when none of them fires any more; zero while one does, or
 	// if there are none.
 	Alerts      []LinkedAlert `json:"alerts,omitempty"`
@@ -89,7 +89,7 @@ type Incident struct {
 	Level        int    `json:"level,omitempty"`
 	NoEscalation bool   `json:"no_escalation,omitempty"`
 	// Told is what other parts were told of it, for [Manager].
-	Told IncidentTold `json:"told,omitzero"`
+	Told ManagerTold `json:"told,omitzero"`
 	// Version counts its changes, for comparing.
 	Version int64 `json:"version"`
 }
@@ -133,9 +133,9 @@ type FollowUp struct {
 	DoneBy string    `json:"done_by,omitempty"`
 }
 
-// IncidentTold is what other parts were told of an incident, so that they are told after
+// ManagerTold is what other parts were told of an incident, so that they are told after
 // a crash, and told once otherwise.
-type IncidentTold struct {
+type ManagerTold struct {
 	// Escalation is the state that the escalation knows, and Severity the severity.
 	Escalation State          `json:"escalation,omitempty"`
 	Severity   alert.Severity `json:"severity,omitempty"`

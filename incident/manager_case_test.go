@@ -276,6 +276,7 @@ func (s *faultyStore) Commit(ctx context.Context, c incident.Change) (incident.C
 // unsentError is an error after which nothing has happened.
 type unsentError struct{ error }
 
+func (e unsentError) Unwrap() error   { return e.error }
 func (unsentError) SafeToRetry() bool { return true }
 
 var errDown = errors.New("the database is down")

@@ -69,11 +69,12 @@ type memoryRun struct {
 	runs    *MemoryRuns
 	number  int64 // of its start
 	record  RunRecord
-	orders  []int // of record.Entries, which are in this order
+	orders  []int // of record.Entries: which calls of the program they are
 	order   int   // of the next call
 	used    map[StepID]struct{}
 	taken   map[StepID]RunEntry // from the run that it was forked from, and not yet asked for
-	current []StepID            // the calls that were made last, the last of which has the order before order
+	current []StepID            // the calls that were made last
+	first   int                 // the order of the first of them
 	signals map[string][]memorySignal
 	seen    map[string]struct{} // the IDs of signals
 	watch   chan struct{}       // closed at the next change; nil if nobody waits
@@ -162,7 +163,10 @@ func (m *MemoryRuns) turn(r *memoryRun) {
 	}
 	ctx, cancel := context.WithCancelCause(m.ctx)
 	r.cancel = cancel
-	r.record.Status, r.record.Process, r.record.Began = RunRunning, m.cfg.Process, time.Now()
+	r.record.Status, r.record.Process = RunRunning, m.cfg.Process
+	if r.record.Began.IsZero() {
+		r.record.Began = time.Now()
+	}
 	r.changed()
 	m.live++
 	go r.carryOut(ctx, program, cloneStart(r.record.RunStart))
@@ -179,7 +183,7 @@ func (r *memoryRun) carryOut(ctx context.Context, program Program, start RunStar
 		}
 		r.finish(ctx, result, err)
 	}()
-	if result, err = program(ctx, r, start); err == nil && result != nil && !json.Valid(result) {
+	if result, err = program(ctx, r, start); err == nil && len(result) > 0 && !json.Valid(result) {
 		err = errors.New("its program returned a result that is not JSON")
 	}
 }

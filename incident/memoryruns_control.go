@@ -41,7 +41,7 @@ func (m *MemoryRuns) Signal(ctx context.Context, id, topic string, s Signal) err
 			return &notBegun{errors.New("the signal has no ID or no topic")}
 		case len(s.Data) > maxOutput:
 			return &notBegun{fmt.Errorf("the signal has %d bytes of data, and may have %d", len(s.Data), maxOutput)}
-		case s.Data != nil && !json.Valid(s.Data):
+		case len(s.Data) > 0 && !json.Valid(s.Data):
 			return &notBegun{errors.New("the data of the signal are not JSON")}
 		}
 		if _, twice := r.seen[s.ID]; twice {

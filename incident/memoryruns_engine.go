@@ -60,7 +60,7 @@ func (r *memoryRun) open(ctx context.Context, calls []Call, outcomes []Outcome) 
 			recorded++
 		}
 	}
-	if err := r.may(ctx, recorded < len(calls)); err != nil || recorded == len(calls) {
+	if err := r.may(ctx, recorded < len(calls)); err != nil {
 		return 0, err
 	}
 	r.current = r.current[:0]
@@ -78,9 +78,9 @@ func (r *memoryRun) open(ctx context.Context, calls []Call, outcomes []Outcome) 
 	if len(r.record.Open) > intents {
 		r.changed()
 	}
-	order = r.order
+	r.first = r.order
 	r.order += len(calls)
-	return order, nil
+	return r.first, nil
 }
 
 // do makes a call that has no outcome, and records the outcome.
@@ -89,11 +89,11 @@ func (r *memoryRun) do(ctx context.Context, c Call, order int, outcome *Outcome)
 		return
 	}
 	began := outcome.Began
-	o := Outcome{Status: Unknown, Code: "panic", Message: "the call ended its goroutine"}
+	o := Outcome{Status: Unknown, Code: codePanic, Message: "the call ended its goroutine"}
 	defer func() {
 		if p := recover(); p != nil {
 			r.runs.cfg.Logger.ErrorContext(ctx, "incident: a call panicked", "run", r.record.ID, "call", c.ID, "panic", p, "stack", string(debug.Stack()))
-			o = Outcome{Status: Unknown, Code: "panic", Message: fmt.Sprintf("the call panicked: %v", p)}
+			o = Outcome{Status: Unknown, Code: codePanic, Message: fmt.Sprintf("the call panicked: %v", p)}
 		}
 		o.Process = cmp.Or(o.Process, r.runs.cfg.Process)
 		if o.Began.IsZero() {
@@ -115,7 +115,8 @@ func (r *memoryRun) do(ctx context.Context, c Call, order int, outcome *Outcome)
 func checkOutput(o *Outcome) {
 	problem := ""
 	switch {
-	case o.Output == nil:
+	case len(o.Output) == 0:
+		o.Output = nil
 		return
 	case len(o.Output) > maxOutput:
 		problem = fmt.Sprintf("its output was dropped: it has %d bytes, and may have %d", len(o.Output), maxOutput)
@@ -124,10 +125,10 @@ func checkOutput(o *Outcome) {
 	default:
 		return
 	}
-	if o.Output = nil; o.Message != "" {
+	if o.Message != "" {
 		problem = o.Message + "; " + problem
 	}
-	o.Message = problem
+	o.Output, o.Code, o.Message = nil, cmp.Or(o.Code, codeTooLarge), problem
 }
 
 // outcome records the outcome of a call, unless the run was cancelled.
@@ -261,12 +262,12 @@ func (r *memoryRun) begin(ctx context.Context, id StepID) (e *RunEntry, order in
 	if err := r.may(ctx, !known); err != nil {
 		return nil, 0, err
 	}
-	if known {
+	r.current = append(r.current[:0], id)
+	r.first = r.order
+	if r.order++; known {
 		return &entry, 0, nil
 	}
-	r.current = append(r.current[:0], id)
-	r.order++
-	return nil, r.order - 1, nil
+	return nil, r.first, nil
 }
 
 // wait waits until look finds something, or until a time; then the entry is empty.

@@ -17,6 +17,8 @@ type Survivor struct {
 	Config   MemoryRunsConfig
 	// Change changes what survives. Nil means that all does, as it is.
 	Change func(r *RunRecord)
+	// Zombies lets a process that was abandoned go on.
+	Zombies bool
 
 	mu       sync.Mutex
 	runs     *MemoryRuns
@@ -90,7 +92,7 @@ func (s *Survivor) Abandon() {
 	s.runs, s.launched = NewMemoryRuns(s.Config), false
 	old.mu.Lock()
 	defer old.mu.Unlock()
-	old.closing = true
+	old.closing = !s.Zombies
 	s.runs.started = old.started
 	for _, r := range old.order {
 		s.adopt(r)
@@ -101,7 +103,7 @@ func (s *Survivor) Abandon() {
 func (s *Survivor) adopt(r *memoryRun) {
 	m := s.runs
 	n := &memoryRun{
-		runs: m, number: r.number, record: r.clone(), orders: slices.Clone(r.orders), order: r.order, current: slices.Clone(r.current), first: r.first,
+		runs: m, number: r.number, record: r.clone(), orders: slices.Clone(r.orders), current: slices.Clone(r.current), first: r.first,
 		used: make(map[StepID]struct{}), taken: make(map[StepID]RunEntry), signals: maps.Clone(r.signals), seen: maps.Clone(r.seen),
 	}
 	m.runs[r.record.ID], m.order = n, append(m.order, n)
@@ -112,11 +114,9 @@ func (s *Survivor) adopt(r *memoryRun) {
 	if s.Change != nil {
 		s.Change(&n.record)
 	}
+	n.orders = n.orders[:len(n.record.Entries)]
 	for _, e := range n.record.Entries {
 		n.taken[e.ID] = e
-	}
-	if slices.ContainsFunc(n.current, func(id StepID) bool { return n.taken[id].ID == "" }) {
-		n.order = n.first // they are made again, at their places
 	}
 	n.record.Status, n.record.Attention, n.record.Waits = RunQueued, "", nil
 	n.record.Revision++

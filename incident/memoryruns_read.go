@@ -5,11 +5,13 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"maps"
 	"slices"
 )
 
-// List implements [Runs]. It reads everything when it is ranged over.
+// List implements [Runs]. What it returns is how things are when it is ranged over.
 func (m *MemoryRuns) List(ctx context.Context, query RunQuery) iter.Seq2[RunRecord, error] {
+	query.Labels, query.Statuses = maps.Clone(query.Labels), slices.Clone(query.Statuses)
 	return func(yield func(RunRecord, error) bool) {
 		if query.Limit < 0 {
 			yield(RunRecord{}, fmt.Errorf("incident: list runs: the limit is %d; give zero for 100", query.Limit))

@@ -49,7 +49,7 @@ func checkStart(run RunStart) (problems []error) {
 	}
 	if len(run.Input) > maxInput {
 		problems = append(problems, fmt.Errorf("its input has %d bytes, and may have %d; put what is large elsewhere, and refer to it", len(run.Input), maxInput))
-	} else if run.Input != nil && !json.Valid(run.Input) {
+	} else if len(run.Input) > 0 && !json.Valid(run.Input) {
 		problems = append(problems, errors.New("its input is not JSON"))
 	}
 	return problems
@@ -148,13 +148,11 @@ func (m *MemoryRuns) fork(ctx context.Context, id string, from StepID, fork RunF
 	if err != nil || known {
 		return r, err
 	}
-	r.record.Entries = slices.Clone(old.record.Entries[:kept])
+	r.record.Entries, r.orders = slices.Clone(old.record.Entries[:kept]), slices.Clone(old.orders[:kept])
 	r.taken = make(map[StepID]RunEntry, kept)
-	for i, e := range r.record.Entries {
+	for _, e := range r.record.Entries {
 		r.taken[e.ID] = e
-		r.orders = append(r.orders, i)
 	}
-	r.order = kept
 	m.turn(r)
 	return r, nil
 }
@@ -169,6 +167,6 @@ func (r *memoryRun) before(id StepID) (kept int, ok bool) {
 	if i < 0 {
 		return 0, false
 	}
-	kept, _ = slices.BinarySearch(r.orders, r.order-len(r.current)+i)
+	kept, _ = slices.BinarySearch(r.orders, r.first+i)
 	return kept, true
 }

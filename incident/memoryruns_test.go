@@ -2,8 +2,6 @@ package incident_test
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"log/slog"
 	"testing"
 	"testing/synctest"
@@ -14,6 +12,8 @@ import (
 	"go.acu.edu.au/runbook/incident"
 	"go.acu.edu.au/runbook/incident/incidenttest"
 )
+
+var discardLogs = slog.New(slog.DiscardHandler)
 
 // declined are the cases that the engine in memory cannot pass.
 var declined = func() map[string]string {
@@ -57,7 +57,7 @@ func TestMemoryRuns(t *testing.T) {
 	incidenttest.TestRuns(t, incidenttest.RunsHarness{
 		Run: synctest.Test, Parallel: 4, Declines: declined,
 		New: func(t testing.TB, programs map[string]incident.Program) incident.Runs {
-			runs := incident.NewMemoryRuns(incident.MemoryRunsConfig{Logger: slog.New(slog.DiscardHandler)})
+			runs := incident.NewMemoryRuns(incident.MemoryRunsConfig{Logger: discardLogs})
 			require.NoError(t, runs.Launch(t.Context(), programs))
 			t.Cleanup(func() { assert.NoError(t, runs.Close(context.WithoutCancel(t.Context()))) })
 			return runs
@@ -68,29 +68,29 @@ func TestMemoryRuns(t *testing.T) {
 // TestSurvivor shows the cases that need survival on the same engine, with records that
 // are handed from one to the next.
 func TestSurvivor(t *testing.T) {
-	incidenttest.TestRuns(t, survivorHarness(&incident.Survivor{}))
+	incidenttest.TestRuns(t, survivorHarness(runsMistake{}))
 }
 
-func survivorHarness(like *incident.Survivor) incidenttest.RunsHarness {
-	config := incident.MemoryRunsConfig{Logger: slog.New(slog.DiscardHandler)}
-	closed := func(t testing.TB, runs *incident.MemoryRuns) {
-		assert.NoError(t, runs.Close(context.WithoutCancel(t.Context())))
-	}
+// survivorHarness is that of an engine that survives, with a mistake.
+func survivorHarness(wrong runsMistake) incidenttest.RunsHarness {
 	records := func(t testing.TB, programs map[string]incident.Program) incidenttest.RunsRecords {
-		s := &incident.Survivor{Programs: programs, Config: config, Change: like.Change}
+		s := &incident.Survivor{
+			Programs: wrong.programs(programs), Config: incident.MemoryRunsConfig{Logger: discardLogs}, Change: wrong.change, Zombies: wrong.zombies,
+		}
 		return incidenttest.RunsRecords{
-			Client: func(testing.TB) incident.Runs { return s.Runs() },
+			Client: func(testing.TB) incident.Runs { return wrong.wrap(s.Runs()) },
 			Start: func(t testing.TB) incidenttest.RunsProcess {
 				runs, err := s.Launch(t.Context())
 				require.NoError(t, err)
-				t.Cleanup(func() { closed(t, runs) })
-				return incidenttest.RunsProcess{
-					Runs: runs, Kill: s.Abandon,
-					Stop: func() {
-						closed(t, runs)
-						s.Abandon()
-					},
+				closed := func() { assert.NoError(t, runs.Close(context.WithoutCancel(t.Context()))) }
+				t.Cleanup(closed)
+				stop := func() {
+					if !wrong.hasty {
+						closed()
+					}
+					s.Abandon()
 				}
+				return incidenttest.RunsProcess{Runs: wrong.wrap(runs), Kill: s.Abandon, Stop: stop}
 			},
 		}
 	}
@@ -103,37 +103,4 @@ func survivorHarness(like *incident.Survivor) incidenttest.RunsHarness {
 			"two processes: the one that lives takes over": "needs two processes that are really two",
 		},
 	}
-}
-
-// A step of a run of 100 steps must cost less than 2 µs; each step is one operation, and
-// the run is started and its record read, too.
-func BenchmarkMemoryRunsStep(b *testing.B) {
-	runs := incident.NewMemoryRuns(incident.MemoryRunsConfig{Keep: 10})
-	calls := make([]incident.Call, 100)
-	for i := range calls {
-		calls[i] = incident.Call{ID: incident.StepID(fmt.Sprint("step-", i)), Intent: true, Do: func(context.Context, []incident.Attempt) incident.Outcome {
-			return incident.Outcome{Status: incident.Done, Output: json.RawMessage(`{"status":"ok"}`)}
-		}}
-	}
-	done := make(chan struct{})
-	require.NoError(b, runs.Launch(b.Context(), map[string]incident.Program{"p": func(ctx context.Context, e incident.Engine, _ incident.RunStart) (json.RawMessage, error) {
-		for i := range calls {
-			if _, err := e.Steps(ctx, calls[i:i+1]); err != nil {
-				return nil, err
-			}
-		}
-		done <- struct{}{}
-		return nil, nil
-	}}))
-	b.ReportAllocs()
-	for i := 0; i < b.N; i += len(calls) {
-		id := fmt.Sprint(i)
-		_, err := runs.Start(b.Context(), incident.RunStart{ID: id, Program: "p"})
-		require.NoError(b, err)
-		<-done
-		r, err := runs.Record(b.Context(), id, -1)
-		require.NoError(b, err)
-		require.Len(b, r.Entries, len(calls))
-	}
-	require.NoError(b, runs.Close(b.Context()))
 }

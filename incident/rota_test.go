@@ -15,23 +15,23 @@ import (
 	"go.acu.edu.au/runbook/incident/incidenttest"
 )
 
-// zone loads a zone.
-func zone(t testing.TB, name string) *time.Location {
+// loadZone loads a zone.
+func loadZone(t testing.TB, name string) *time.Location {
 	z, err := health.LoadZone(name)
 	require.NoError(t, err)
 	return z
 }
 
-// called returns people with one contact each: "ana" for Ana.
-func called(names ...string) (people []incident.Person) {
+// peopleOf returns people with one contact each: "ana" for Ana.
+func peopleOf(names ...string) (people []incident.Person) {
 	for _, name := range names {
 		people = append(people, incident.Person{Name: name, Contacts: []string{strings.ToLower(name)}})
 	}
 	return people
 }
 
-// onCall returns who is on call, as names.
-func onCall(t testing.TB, r incident.OnCall, team string, at time.Time) string {
+// onCallNames returns who is on call, as names.
+func onCallNames(t testing.TB, r incident.OnCall, team string, at time.Time) string {
 	t.Helper()
 	people, err := r.OnCall(t.Context(), team, at)
 	require.NoError(t, err)
@@ -44,16 +44,16 @@ func onCall(t testing.TB, r incident.OnCall, team string, at time.Time) string {
 
 func TestRotaTurns(t *testing.T) {
 	t.Parallel()
-	sydney := zone(t, "Australia/Sydney")
+	sydney := loadZone(t, "Australia/Sydney")
 	at := func(s string) time.Time {
 		when, err := time.ParseInLocation("2006-01-02 15:04", s, sydney)
 		require.NoError(t, err)
 		return when
 	}
 	r, err := incident.NewRota(incident.RotaConfig{Teams: []incident.RotaTeam{
-		{Name: "daily", People: called("Ana", "Bo", "Cy"), Start: "2026-11-30", Handover: health.At(9, 0), Zone: sydney},
-		{Name: "weekly", People: called("Ana", "Bo"), Every: incident.Weekly, Start: "2026-11-30", Handover: health.At(9, 0), Zone: sydney},
-		{Name: "alone", People: called("Ana"), Start: "2026-11-30", Zone: sydney},
+		{Name: "daily", People: peopleOf("Ana", "Bo", "Cy"), Start: "2026-11-30", Handover: health.At(9, 0), Zone: sydney},
+		{Name: "weekly", People: peopleOf("Ana", "Bo"), Every: incident.Weekly, Start: "2026-11-30", Handover: health.At(9, 0), Zone: sydney},
+		{Name: "alone", People: peopleOf("Ana"), Start: "2026-11-30", Zone: sydney},
 	}})
 	require.NoError(t, err)
 	for _, c := range []struct{ team, at, want string }{
@@ -73,7 +73,7 @@ func TestRotaTurns(t *testing.T) {
 		{"weekly", "2026-12-31 12:00", "Ana"},
 		{"alone", "2027-06-01 00:00", "Ana"},
 	} {
-		assert.Equal(t, c.want, onCall(t, r, c.team, at(c.at)), "%s at %s", c.team, c.at)
+		assert.Equal(t, c.want, onCallNames(t, r, c.team, at(c.at)), "%s at %s", c.team, c.at)
 	}
 }
 
@@ -81,7 +81,7 @@ func TestRotaTurns(t *testing.T) {
 // 02:00.
 func TestRotaOnDaysOnWhichClocksChange(t *testing.T) {
 	t.Parallel()
-	sydney := zone(t, "Australia/Sydney")
+	sydney := loadZone(t, "Australia/Sydney")
 	for name, c := range map[string]struct {
 		handover health.TimeOfDay
 		change   string // the instant at which the turn of that day begins, in UTC
@@ -98,7 +98,7 @@ func TestRotaOnDaysOnWhichClocksChange(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r, err := incident.NewRota(incident.RotaConfig{Teams: []incident.RotaTeam{{
-				Name: "ops", People: called("Ana", "Bo", "Cy", "Dee", "Eve", "Fay", "Gus"), Start: "2026-01-01", Handover: c.handover, Zone: sydney,
+				Name: "ops", People: peopleOf("Ana", "Bo", "Cy", "Dee", "Eve", "Fay", "Gus"), Start: "2026-01-01", Handover: c.handover, Zone: sydney,
 			}}})
 			require.NoError(t, err)
 			change, err := time.Parse(time.RFC3339, c.change)
@@ -110,12 +110,12 @@ func TestRotaOnDaysOnWhichClocksChange(t *testing.T) {
 				return d
 			}
 			before, after := change.Add(-span(c.hours[0])), change.Add(span(c.hours[1]))
-			second := onCall(t, r, "ops", change)
-			first, third := onCall(t, r, "ops", change.Add(-1)), onCall(t, r, "ops", after)
+			second := onCallNames(t, r, "ops", change)
+			first, third := onCallNames(t, r, "ops", change.Add(-1)), onCallNames(t, r, "ops", after)
 			assert.NotEqual(t, first, second, "it changes at this instant")
-			assert.Equal(t, first, onCall(t, r, "ops", before), "the turn before began then")
-			assert.NotEqual(t, first, onCall(t, r, "ops", before.Add(-1)))
-			assert.Equal(t, second, onCall(t, r, "ops", after.Add(-1)), "the turn ends then")
+			assert.Equal(t, first, onCallNames(t, r, "ops", before), "the turn before began then")
+			assert.NotEqual(t, first, onCallNames(t, r, "ops", before.Add(-1)))
+			assert.Equal(t, second, onCallNames(t, r, "ops", after.Add(-1)), "the turn ends then")
 			assert.NotEqual(t, second, third)
 		})
 	}
@@ -128,15 +128,15 @@ func TestRotaIsFair(t *testing.T) {
 	for _, name := range []string{"Australia/Sydney", "Australia/Lord_Howe", "America/Santiago", "Africa/Cairo", "UTC"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			z := zone(t, name)
+			z := loadZone(t, name)
 			r, err := incident.NewRota(incident.RotaConfig{Teams: []incident.RotaTeam{{
-				Name: "ops", People: called("Ana", "Bo", "Cy", "Dee", "Eve"), Start: "2026-01-01", Handover: health.At(0, 0), Zone: z,
+				Name: "ops", People: peopleOf("Ana", "Bo", "Cy", "Dee", "Eve"), Start: "2026-01-01", Handover: health.At(0, 0), Zone: z,
 			}}})
 			require.NoError(t, err)
 			turns := make(map[string]int)
 			last, from := "", time.Date(2026, 1, 1, 0, 30, 0, 0, z)
 			for at := from; at.Before(time.Date(2027, 1, 1, 0, 0, 0, 0, z)); at = at.Add(30 * time.Minute) {
-				now := onCall(t, r, "ops", at)
+				now := onCallNames(t, r, "ops", at)
 				if now != last {
 					hour, minute, _ := at.In(z).Clock()
 					require.LessOrEqual(t, hour*60+minute, 90, "a change at %v", at.In(z))
@@ -176,7 +176,7 @@ func TestRotaOverrides(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			team := incident.RotaTeam{Name: "ops", People: called("Ana", "Bo", "Cy"), Start: "2026-12-01", Zone: time.UTC}
+			team := incident.RotaTeam{Name: "ops", People: peopleOf("Ana", "Bo", "Cy"), Start: "2026-12-01", Zone: time.UTC}
 			dev := team
 			dev.Name = "dev"
 			r, err := incident.NewRota(incident.RotaConfig{Teams: []incident.RotaTeam{team, dev}})
@@ -184,7 +184,7 @@ func TestRotaOverrides(t *testing.T) {
 			require.NoError(t, r.SetOverrides(c.overrides))
 			var got [4]string
 			for i, at := range []time.Duration{6*time.Hour - 1, 6 * time.Hour, 29 * time.Hour, 30 * time.Hour} {
-				got[i] = onCall(t, r, "ops", from.Add(at))
+				got[i] = onCallNames(t, r, "ops", from.Add(at))
 			}
 			assert.Equal(t, c.want, got)
 		})
@@ -200,7 +200,7 @@ func TestRotaSaysEverythingThatIsWrong(t *testing.T) {
 			{Name: "ops", Zone: time.FixedZone("AEST", 36000), Start: "2026-12-01", People: []incident.Person{
 				{Name: "Ana", Contacts: []string{"ana", "ana"}}, {Name: "Ana", Contacts: []string{"a b"}}, {},
 			}},
-			{Name: "ops", Zone: time.UTC, Start: "2026-12-01", People: called("Ana")},
+			{Name: "ops", Zone: time.UTC, Start: "2026-12-01", People: peopleOf("Ana")},
 		},
 		Overrides: []incident.RotaOverride{
 			{Team: "marketing", Remove: "Ana", From: at, To: at.Add(1)},
@@ -226,21 +226,21 @@ func TestRotaKeepsItsOverrides(t *testing.T) {
 	at := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)
 	good := incident.RotaOverride{Team: "ops", Remove: "Ana", Add: incident.Person{Name: "Bo"}, From: at, To: at.Add(time.Hour)}
 	r, err := incident.NewRota(incident.RotaConfig{
-		Teams:     []incident.RotaTeam{{Name: "ops", People: called("Ana", "Bo"), Start: "2026-12-01", Zone: time.UTC}},
+		Teams:     []incident.RotaTeam{{Name: "ops", People: peopleOf("Ana", "Bo"), Start: "2026-12-01", Zone: time.UTC}},
 		Overrides: []incident.RotaOverride{good},
 	})
 	require.NoError(t, err)
 	require.Error(t, r.SetOverrides([]incident.RotaOverride{{Team: "ops"}}))
-	assert.Equal(t, "Bo", onCall(t, r, "ops", at))
+	assert.Equal(t, "Bo", onCallNames(t, r, "ops", at))
 	require.NoError(t, r.SetOverrides(nil))
-	assert.Equal(t, "Ana", onCall(t, r, "ops", at))
+	assert.Equal(t, "Ana", onCallNames(t, r, "ops", at))
 }
 
 func TestRotaIsAnOnCall(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC)
 	incidenttest.TestOnCall(t, incidenttest.OnCallHarness{New: func(t testing.TB) incidenttest.OnCallCase {
-		people := called("Ana", "Bo")
+		people := peopleOf("Ana", "Bo")
 		r, err := incident.NewRota(incident.RotaConfig{
 			Teams: []incident.RotaTeam{
 				{Name: "ops", People: people, Start: "2026-12-01", Zone: time.UTC},

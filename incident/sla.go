@@ -163,10 +163,12 @@ func (c Clock) reaches(percent int, calendar Calendar) time.Time {
 	return at.UTC().Truncate(time.Microsecond)
 }
 
-// passed returns the last mark that is reached at a time, 0 if none is.
+// passed returns the last mark that is reached at a time, 0 if none is. All of the time
+// has not passed at the very moment at which it is due: what happens then is in time.
 func (c Clock) passed(now time.Time, calendar Calendar) (percent int) {
 	for _, mark := range clockMarks {
-		if !c.Due.IsZero() && !now.Before(c.reaches(mark, calendar)) {
+		at := c.reaches(mark, calendar)
+		if !c.Due.IsZero() && (now.After(at) || mark < 100 && now.Equal(at)) {
 			percent = mark
 		}
 	}

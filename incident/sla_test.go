@@ -49,7 +49,7 @@ func TestDefaultSLAs(t *testing.T) {
 }
 
 // Requirement: RB-SEV-LEVELS, RB-SEV1, RB-SEV2, RB-SEV3, RB-SEV4
-func TestSeverities(t *testing.T) {
+func TestSeverityGuides(t *testing.T) {
 	t.Parallel()
 	guides := incident.SeverityGuides()
 	slas := incident.DefaultSLAs(nil)

@@ -96,6 +96,9 @@ func freshKey() (ringKey, error) {
 // held ring is what the store has: this one (won), or one to look at. An error
 // means that nothing was written, or wraps [ErrUnknownOutcome].
 func (k *KeyRing) put(ctx context.Context, keys []ringKey) (won bool, err error) {
+	if runbook.IsReadOnly(ctx) {
+		return false, runbook.ErrReadOnly
+	}
 	text, err := encodeRing(keys)
 	if err != nil {
 		return false, err

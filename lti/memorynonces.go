@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"go.acu.edu.au/runbook"
 )
 
 // ErrNonceStoreFull means that a [MemoryNonces] has as many nonces as it may, and
@@ -161,6 +163,9 @@ func (m *MemoryNonces) sweep(s *nonceShard) (removed int) {
 // PurgeExpired implements [NonceStore]. It forgets all nonces that have expired,
 // a shard at a time. Hosts need not call it.
 func (m *MemoryNonces) PurgeExpired(ctx context.Context) (removed int, err error) {
+	if runbook.IsReadOnly(ctx) {
+		return 0, fmt.Errorf("lti: purge of nonces: %w", runbook.ErrReadOnly)
+	}
 	for i := range m.shards {
 		if err := ctx.Err(); err != nil {
 			return removed, fmt.Errorf("lti: purge of nonces not finished: %w", err)

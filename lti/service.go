@@ -201,7 +201,7 @@ func (s *Service) source(tokenURL string) (*clientcreds.Source, error) {
 		return source, nil
 	}
 	source, err := clientcreds.New(clientcreds.Config{
-		TokenURL: tokenURL, Assertion: s.assertion, Transport: s.grant, Pace: &s.pace,
+		TokenURL: tokenURL, Assertion: s.assertion, Transport: s.grant.Reading(), Pace: &s.pace,
 	})
 	if err != nil {
 		return nil, err

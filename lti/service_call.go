@@ -70,6 +70,9 @@ func (s *Service) Do(ctx context.Context, call ServiceCall) (*ServiceResponse, e
 	if err != nil {
 		return nil, err
 	}
+	if err := (httpx.Call{Op: call.Op, Method: call.Method, URL: u}).Refused(ctx); err != nil {
+		return nil, unanswered(call.Op, u.Host, false, err)
+	}
 	token, err := s.permit(ctx, u, &call, runbook.Secret{})
 	if err != nil {
 		return nil, err

@@ -68,6 +68,10 @@ func isMutation(query string) bool {
 const gatewayTries = 3
 
 func (o op) send(ctx context.Context, req *graphql.Request, resp *graphql.Response, mutation bool) (attempts int, err error) {
+	call := httpx.Call{Op: o.name, Method: http.MethodPost, URL: o.c.endpoint, Idempotent: !mutation, Reads: !mutation}
+	if err := call.Refused(ctx); err != nil {
+		return 0, o.failed(err)
+	}
 	token, err := o.c.auth(ctx)
 	if err == nil && !isToken(token.Reveal()) {
 		err = errors.New("what Auth gave is none")
@@ -79,11 +83,8 @@ func (o op) send(ctx context.Context, req *graphql.Request, resp *graphql.Respon
 	if err != nil {
 		return 0, &Error{Op: o.name, unrun: true, cause: errors.New("the variables cannot be encoded")}
 	}
-	header := http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json"}}
-	o.kind.authorize(header, token)
-	call := httpx.Call{
-		Op: o.name, Method: http.MethodPost, URL: o.c.endpoint, Header: header, Body: body, Idempotent: !mutation,
-	}
+	call.Header, call.Body = http.Header{"Content-Type": {"application/json"}, "Accept": {"application/json"}}, body
+	o.kind.authorize(call.Header, token)
 	if o.once {
 		call.Body, call.Stream, call.Size = nil, bytes.NewReader(body), int64(len(body))
 	}

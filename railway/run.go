@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/railway/internal/gql"
 	"go.acu.edu.au/runbook/railway/internal/scalar"
 )
@@ -80,6 +81,9 @@ func (s *Service) Run(ctx context.Context, c Command) (RunReport, error) {
 	report := RunReport{Code: -1}
 	if c.Name == "" {
 		return report, o.refuse(nil, "the program has no name")
+	}
+	if runbook.IsReadOnly(ctx) { // who knows what it does
+		return report, &Error{Op: o.name, unrun: true, cause: runbook.ErrReadOnly}
 	}
 	got, err := gql.RenderedVariables(ctx, o, s.project, s.environment, s.id)
 	if err != nil {

@@ -46,6 +46,9 @@ type Upload struct {
 // incident.ErrOutcomeUnknown.
 func (s *Service) Upload(ctx context.Context, u Upload) (incident.Deployment, error) {
 	o := s.c.op("upload code to %s", s)
+	if err := (httpx.Call{Op: o.name, Method: http.MethodPost, URL: s.c.endpoint}).Refused(ctx); err != nil {
+		return incident.Deployment{}, o.failed(err)
+	}
 	body, err := u.pack()
 	if err != nil {
 		return incident.Deployment{}, &Error{Op: o.name, unrun: true, cause: err}

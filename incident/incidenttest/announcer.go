@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/incident"
 )
 
@@ -126,6 +127,17 @@ func TestAnnouncer(t *testing.T, h AnnouncerHarness) {
 		if err := c.Announcer.Withdraw(t.Context(), a.Key); !errors.Is(err, incident.ErrNotPermitted) {
 			t.Errorf("error %v; want ErrNotPermitted", err)
 		}
+	})
+	t.Run("read-only context", func(t *testing.T) {
+		c := h.New(t)
+		_, err := c.Announcer.Announce(runbook.ReadOnly(t.Context()), a)
+		isReadOnly(t, err)
+		shown(t, c, 0)
+		if _, err := c.Announcer.Announce(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+		isReadOnly(t, c.Announcer.Withdraw(runbook.ReadOnly(t.Context()), a.Key))
+		shown(t, c, 1)
 	})
 	t.Run("invalid", func(t *testing.T) {
 		c := h.New(t)

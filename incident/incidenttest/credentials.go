@@ -52,6 +52,7 @@ func TestCredentialStore(t *testing.T, h CredentialStoreHarness) {
 		{"delete", testCredentialDelete},
 		{"versions are never used again", testCredentialVersions},
 		{"ended context", testCredentialContext},
+		{"read-only context", testCredentialReadOnly},
 		{"lost answer", testCredentialLostAnswer},
 		{"unreachable", testCredentialDown},
 		{"sealed", testCredentialSealed},
@@ -177,6 +178,22 @@ func testCredentialContext(t *testing.T, c CredentialStoreCase) {
 	}
 	if now := c.holds(t, credential, "one"); now != v {
 		t.Error("the version changed, and nothing was written")
+	}
+}
+
+func testCredentialReadOnly(t *testing.T, c CredentialStoreCase) {
+	v := c.put(t, credential, "one", "")
+	only := runbook.ReadOnly(t.Context())
+	if got, err := c.Store.Get(only, credential); err != nil || got.Version != v {
+		t.Errorf("version %q, error %v; want %q", got.Version, err, v)
+	}
+	_, put := c.Store.Put(only, credential, runbook.NewSecret(canary), v)
+	for _, err := range []error{put, c.Store.Delete(only, credential)} {
+		isReadOnly(t, err)
+		silent(t, err)
+	}
+	if now := c.holds(t, credential, "one"); now != v {
+		t.Error("the version changed, and nothing may be written")
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/incident"
 )
 
@@ -225,7 +226,7 @@ func (n *Nonces) Live() int {
 func (n *Nonces) PurgeExpired(ctx context.Context) (removed int, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if err := n.script.next(ctx); err != nil {
+	if err := n.script.change(ctx, "PurgeExpired"); err != nil {
 		return 0, err
 	}
 	removed, n.expired = n.expired, 0
@@ -264,6 +265,15 @@ func TestNonces(t *testing.T, h NoncesHarness) {
 		}
 		if now := c.Live(); now != live {
 			t.Errorf("%d of %d live nonces are left", now, live)
+		}
+	})
+	t.Run("read-only context", func(t *testing.T) {
+		c := h.New(t)
+		removed, err := c.Nonces.PurgeExpired(runbook.ReadOnly(t.Context()))
+		isReadOnly(t, err)
+		after, err := c.Nonces.PurgeExpired(t.Context())
+		if err != nil || removed != 0 || after != c.Expired {
+			t.Errorf("removed %d, then %d, error %v; want none, then %d", removed, after, err, c.Expired)
 		}
 	})
 	t.Run("concurrently", func(t *testing.T) {

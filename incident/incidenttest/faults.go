@@ -67,6 +67,11 @@ func testChange[C interface{ faults() Faults }](t *testing.T, run Runner, newCas
 		}
 		effects(t, c.faults(), 0)
 	})
+	run.sub(t, "read-only context", func(t *testing.T) {
+		c := newCase(t)
+		isReadOnly(t, do(t, runbook.ReadOnly(t.Context()), c))
+		effects(t, c.faults(), 0)
+	})
 	run.sub(t, "refused", func(t *testing.T) {
 		c := newCase(t)
 		if c.faults().Forbid == nil {
@@ -142,6 +147,15 @@ func wants(t testing.TB, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {
 		t.Errorf("error %v; want one that is %q", err, want)
+	}
+}
+
+// isReadOnly checks that a change was refused because nothing may be changed.
+func isReadOnly(t testing.TB, err error) {
+	t.Helper()
+	wants(t, err, runbook.ErrReadOnly)
+	if !runbook.SafeToRetry(err) {
+		t.Errorf("error %v does not say that nothing happened", err)
 	}
 }
 

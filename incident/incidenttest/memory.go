@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/incident"
 )
 
@@ -32,6 +33,14 @@ func (s *script) next(ctx context.Context) error {
 	err := s.errors[0]
 	s.errors = s.errors[1:]
 	return err
+}
+
+// change is next of a call that changes something.
+func (s *script) change(ctx context.Context, method string) error {
+	if runbook.IsReadOnly(ctx) {
+		return refusal(method)
+	}
+	return s.next(ctx)
 }
 
 // Quota is an [incident.Quota] that says what it was told.
@@ -118,7 +127,7 @@ func (p *PlatformKeys) find(id string) (incident.PlatformKey, error) {
 func (p *PlatformKeys) SetPlatformKey(ctx context.Context, id string, on bool) (incident.PlatformKey, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	scripted := p.script.next(ctx)
+	scripted := p.script.change(ctx, "SetPlatformKey")
 	if scripted != nil && !isUnknown(scripted) {
 		return incident.PlatformKey{}, scripted
 	}
@@ -233,7 +242,7 @@ func (n *Announcer) Announce(ctx context.Context, a incident.Announcement) (inci
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	scripted := n.script.next(ctx)
+	scripted := n.script.change(ctx, "Announce")
 	if scripted != nil && !isUnknown(scripted) {
 		return incident.Announced{}, scripted
 	}
@@ -259,7 +268,7 @@ func (n *Announcer) Withdraw(ctx context.Context, key string) error {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	scripted := n.script.next(ctx)
+	scripted := n.script.change(ctx, "Withdraw")
 	if scripted == nil || isUnknown(scripted) {
 		delete(n.shown, key)
 	}

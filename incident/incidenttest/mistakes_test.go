@@ -72,6 +72,22 @@ func deployerMistake(notices string, change func(p *incidenttest.Platform, w *wr
 }
 
 var mistakes = map[string]mistake{
+	"restarts where nothing may be changed": deployerMistake("restart/read-only_context", func(p *incidenttest.Platform, w *wrong) {
+		w.restart = func(ctx context.Context) (incident.Deployment, error) {
+			if runbook.IsReadOnly(ctx) {
+				return p.Restart(context.Background())
+			}
+			return p.Restart(ctx)
+		}
+	}),
+	"does not say that it refused a rollback in a plan": deployerMistake("rollback/read-only_context", func(p *incidenttest.Platform, w *wrong) {
+		w.rollback = func(ctx context.Context, to incident.Deployment) (incident.Deployment, error) {
+			if runbook.IsReadOnly(ctx) {
+				return to, nil
+			}
+			return p.Rollback(ctx, to)
+		}
+	}),
 	"lists the oldest first": deployerMistake("list", func(p *incidenttest.Platform, w *wrong) {
 		w.deployments = func(ctx context.Context, limit int) ([]incident.Deployment, error) {
 			list, err := p.Deployments(ctx, limit)

@@ -49,6 +49,7 @@ type Platform struct {
 	mu      sync.Mutex
 	scripts map[string][]error
 	effects []string
+	refused []string
 	changed chan struct{} // closed, and made anew, at each change
 
 	deployments []deployment // the oldest first
@@ -102,6 +103,30 @@ func (p *Platform) Effects() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.effects)
+}
+
+// Refused returns the names of the methods that were to change something in a context
+// in which nothing may be changed (see runbook.ReadOnly), in order. They were refused
+// with runbook.ErrReadOnly; but a playbook of which a plan makes such calls is mistaken,
+// whatever it does with the error.
+func (p *Platform) Refused() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.refused)
+}
+
+// change is the start of every call that changes something.
+func (p *Platform) change(ctx context.Context, method string) (before, after error) {
+	if runbook.IsReadOnly(ctx) {
+		p.refused = append(p.refused, method)
+		return refusal(method), nil
+	}
+	return p.begin(ctx, method)
+}
+
+// refusal is the error of a change where nothing may be changed.
+func refusal(method string) error {
+	return fmt.Errorf("incidenttest: %s: %w", method, runbook.ErrReadOnly)
 }
 
 // begin is the start of every call. It returns the error that the call ends with

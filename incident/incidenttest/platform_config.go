@@ -38,7 +38,7 @@ func (p *Platform) SetScale(ctx context.Context, s incident.Scale) (incident.Sca
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before, after := p.begin(ctx, "SetScale")
+	before, after := p.change(ctx, "SetScale")
 	if before != nil {
 		return incident.Scale{}, before
 	}
@@ -131,7 +131,7 @@ func (p *Platform) SetVariables(ctx context.Context, b incident.VariableBatch) (
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before, after := p.begin(ctx, "SetVariables")
+	before, after := p.change(ctx, "SetVariables")
 	if before != nil {
 		return incident.PendingVariables{}, before
 	}

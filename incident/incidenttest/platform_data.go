@@ -98,7 +98,7 @@ func (p *Platform) CreateBackup(ctx context.Context, name string) (incident.Back
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before, after := p.begin(ctx, "CreateBackup")
+	before, after := p.change(ctx, "CreateBackup")
 	if before != nil {
 		return incident.Backup{}, before
 	}
@@ -145,7 +145,7 @@ func (p *Platform) planRestore(id string) (incident.RestorePlan, int, error) {
 func (p *Platform) RestoreBackup(ctx context.Context, plan incident.RestorePlan) (incident.Restored, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before, after := p.begin(ctx, "RestoreBackup")
+	before, after := p.change(ctx, "RestoreBackup")
 	if before != nil {
 		return incident.Restored{}, before
 	}
@@ -173,7 +173,7 @@ func (p *Platform) RestoreBackup(ctx context.Context, plan incident.RestorePlan)
 func (p *Platform) Migrate(ctx context.Context) (incident.Migration, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before, after := p.begin(ctx, "Migrate")
+	before, after := p.change(ctx, "Migrate")
 	if before != nil {
 		return incident.Migration{}, before
 	}
@@ -196,7 +196,7 @@ func (p *Platform) Migrate(ctx context.Context) (incident.Migration, error) {
 func (p *Platform) EndSessions(ctx context.Context) (ended int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before, after := p.begin(ctx, "EndSessions")
+	before, after := p.change(ctx, "EndSessions")
 	if before != nil {
 		return 0, before
 	}

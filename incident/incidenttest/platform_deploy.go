@@ -126,7 +126,7 @@ func (p *Platform) Deployments(ctx context.Context, limit int) ([]incident.Deplo
 func (p *Platform) Rollback(ctx context.Context, to incident.Deployment) (incident.Deployment, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before, after := p.begin(ctx, "Rollback")
+	before, after := p.change(ctx, "Rollback")
 	if before != nil {
 		return incident.Deployment{}, before
 	}
@@ -156,7 +156,7 @@ func (p *Platform) changedDeployment(method string, d incident.Deployment, after
 func (p *Platform) Restart(ctx context.Context) (incident.Deployment, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before, after := p.begin(ctx, "Restart")
+	before, after := p.change(ctx, "Restart")
 	if before != nil {
 		return incident.Deployment{}, before
 	}
@@ -172,7 +172,7 @@ func (p *Platform) Restart(ctx context.Context) (incident.Deployment, error) {
 func (p *Platform) Redeploy(ctx context.Context) (incident.Deployment, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before, after := p.begin(ctx, "Redeploy")
+	before, after := p.change(ctx, "Redeploy")
 	if before != nil {
 		return incident.Deployment{}, before
 	}
@@ -191,7 +191,7 @@ func (p *Platform) DeploySource(ctx context.Context, from incident.DeploymentSou
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before, after := p.begin(ctx, "DeploySource")
+	before, after := p.change(ctx, "DeploySource")
 	if before != nil {
 		return incident.Deployment{}, before
 	}
@@ -219,7 +219,7 @@ func (p *Platform) ApproveDeployment(ctx context.Context, id string) (incident.D
 func (p *Platform) move(ctx context.Context, method, id string, to incident.DeploymentStatus, may func(incident.DeploymentStatus) bool) (incident.Deployment, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before, after := p.begin(ctx, method)
+	before, after := p.change(ctx, method)
 	if before != nil {
 		return incident.Deployment{}, before
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/incident"
 )
 
@@ -107,6 +108,10 @@ func (p *Platform) mayLoad(ctx context.Context, plan incident.LoadPlan) error {
 	defer p.mu.Unlock()
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("incidenttest: Load: %w", err)
+	}
+	if runbook.IsReadOnly(ctx) {
+		before, _ := p.change(ctx, "Load")
+		return before
 	}
 	newest, err := p.planLoad(plan.Receipt, plan.Target)
 	if err != nil {

@@ -197,7 +197,7 @@ func (p *Platform) EnsureService(ctx context.Context, s incident.ServiceSpec) (i
 func (p *Platform) ensure(ctx context.Context, method, in, name string) (incident.Provisioned, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before, after := p.begin(ctx, method)
+	before, after := p.change(ctx, method)
 	if before != nil {
 		return incident.Provisioned{}, before
 	}

@@ -71,7 +71,7 @@ func (p *Platform) Start(ctx context.Context) (incident.StopState, error) {
 func (p *Platform) stop(ctx context.Context, method string, stopped bool) (incident.StopState, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before, after := p.begin(ctx, method)
+	before, after := p.change(ctx, method)
 	if before != nil {
 		return incident.StopState{}, before
 	}
@@ -103,7 +103,7 @@ func (p *Platform) DeployFreeze(ctx context.Context) (incident.FreezeState, erro
 func (p *Platform) SetDeployFreeze(ctx context.Context, frozen bool) (incident.FreezeState, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before, after := p.begin(ctx, "SetDeployFreeze")
+	before, after := p.change(ctx, "SetDeployFreeze")
 	if before != nil {
 		return incident.FreezeState{}, before
 	}

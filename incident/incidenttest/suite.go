@@ -143,6 +143,12 @@ func TestPlatformKeys(t *testing.T, h PlatformKeysHarness) {
 		}
 		want(t, c, false)
 	})
+	t.Run("read-only context", func(t *testing.T) {
+		c := h.New(t)
+		_, err := c.Keys.SetPlatformKey(runbook.ReadOnly(t.Context()), c.ID, false)
+		isReadOnly(t, err)
+		want(t, c, true)
+	})
 	t.Run("ended context", func(t *testing.T) {
 		c := h.New(t)
 		if _, err := c.Keys.SetPlatformKey(ended(t), c.ID, false); err == nil {

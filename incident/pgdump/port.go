@@ -132,6 +132,9 @@ func (t *Target) losses() []string {
 // [io.ReadSeeker], such as a file, since all of a dump is checked before any of it
 // is sent; else the error is [incident.ErrUnsupported].
 func (p *Port) Load(ctx context.Context, plan incident.LoadPlan, r io.Reader) (incident.Loaded, error) {
+	if err := mayChange(ctx); err != nil {
+		return incident.Loaded{}, finish("restore", true, err)
+	}
 	release, err := p.take(plan.Target)
 	if err != nil {
 		return incident.Loaded{}, finish("restore", true, err)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/incident"
 )
 
@@ -29,7 +30,8 @@ type Restored struct {
 // now, as far as the server's statistics show: they can be late by some 10 s,
 // which is another reason to stop the application before planning.
 //
-// The errors: [ErrNotConfirmed]; [incident.ErrStale] if the target has changed;
+// The errors: [runbook.ErrReadOnly] if nothing may be changed in ctx, as in a plan;
+// [ErrNotConfirmed]; [incident.ErrStale] if the target has changed;
 // [incident.ErrBusy] if another restore of this package into it is going on, in any
 // process, or if other sessions are in the middle of something in a target that
 // is not empty; those of [Dumper.PlanRestore]; [incident.ErrOutcomeUnknown].
@@ -43,7 +45,19 @@ func (d *Dumper) Restore(ctx context.Context, dump io.ReadSeeker, plan Plan) (Re
 	return Restored{Duration: time.Since(began), Target: target}, nil
 }
 
+// mayChange refuses a restore where nothing may be changed, such as in a plan. A dump
+// reads.
+func mayChange(ctx context.Context) error {
+	if runbook.IsReadOnly(ctx) {
+		return because(runbook.ErrReadOnly, "nothing was restored")
+	}
+	return nil
+}
+
 func (d *Dumper) restore(ctx context.Context, dump io.ReadSeeker, plan Plan) (after Target, notDone bool, err error) {
+	if err := mayChange(ctx); err != nil {
+		return Target{}, true, err
+	}
 	if err := d.can(true, true, false, true); err != nil {
 		return Target{}, true, err
 	}

@@ -220,22 +220,39 @@ type Changed struct {
 }
 
 // change are the steps that set variables of the application and prove that it runs with
-// them: a batch without a deployment, a deployment, and a look at what that got. A
-// restart would apply nothing. The values are numbers and switches and no secrets: they
-// are kept in the record of the run. Taking it back sets what was there before, which
-// undo steps, or [Environment.takeBack], do.
+// them: a look at what is set, a batch without a deployment, a deployment, and a look at
+// what that got. A restart would apply nothing. The values are numbers and switches and no
+// secrets: they are kept in the record of the run. Taking it back sets what was there
+// before, which undo steps, or [Environment.takeBack], do.
 func (e Environment) change(id, title string, values func(s *incident.Scope) map[string]string, replaces ...string) []incident.Step {
 	needs := []incident.Need{incident.Needs("Variables", e.Variables), incident.Needs("Deployer", e.Deployer)}
-	set := incident.Action{
-		Repeat: incident.Idempotent,
-		Run: func(ctx context.Context, s *incident.Scope) (any, error) {
-			wanted := values(s)
+	wasSet := func(s *incident.Scope) (bool, string) { return s.Did(id), "nothing was set" }
+	return []incident.Step{
+		e.lookBefore(id, values),
+		{ID: id, Title: title, Needs: needs, Replaces: replaces, Attempts: 3, Do: e.set(id, values)},
+		withWhen(e.redeploy(id+"-deploy", "Deploy with the new variables"), wasSet),
+		{
+			ID: id + "-prove", Title: "See that the application got them", Needs: needs, When: wasSet,
+			Do: incident.Verify{Run: func(ctx context.Context, s *incident.Scope) (any, error) {
+				changed, _ := incident.Result[Changed](s, id)
+				return nil, e.proven(ctx, slices.Sorted(maps.Keys(changed.After)))
+			}},
+		},
+	}
+}
+
+// lookBefore is a step that looks at what is set before it is changed. It is one of its
+// own, since an action that is made again after a crash would see what it set itself.
+func (e Environment) lookBefore(id string, values func(s *incident.Scope) map[string]string) incident.Step {
+	return incident.Step{
+		ID: id + "-before", Title: "Look at what is set now", Needs: []incident.Need{incident.Needs("Variables", e.Variables)},
+		Do: incident.Check{Run: func(ctx context.Context, s *incident.Scope) (any, error) {
 			now, err := e.Variables.Variables(ctx)
 			if err != nil {
 				return nil, err
 			}
-			changed := Changed{Before: make(map[string]string), After: wanted}
-			for name := range wanted {
+			changed := Changed{Before: make(map[string]string), After: values(s)}
+			for name := range changed.After {
 				if slices.Contains(now.Sealed, name) {
 					return nil, fmt.Errorf("variable %s cannot be read, and so not be put back: %w", name, incident.ErrSealed)
 				}
@@ -243,39 +260,43 @@ func (e Environment) change(id, title string, values func(s *incident.Scope) map
 					changed.Before[name] = old.Reveal()
 				}
 			}
-			_, err = e.Variables.SetVariables(ctx, batch(wanted))
+			return changed, nil
+		}},
+	}
+}
+
+// set is the action that writes a batch.
+func (e Environment) set(id string, values func(s *incident.Scope) map[string]string) incident.Action {
+	return incident.Action{
+		Repeat: incident.Idempotent,
+		Run: func(ctx context.Context, s *incident.Scope) (any, error) {
+			changed, ok := incident.Result[Changed](s, id+"-before")
+			if !ok {
+				return nil, incident.Final(errors.New("what is set now is not known, and could not be put back"))
+			}
+			_, err := e.Variables.SetVariables(ctx, batch(changed.After))
 			return changed, err
 		},
-		Preview: func(ctx context.Context, s *incident.Scope) (incident.Effect, error) {
-			now, err := e.Variables.Variables(ctx)
-			if err != nil {
-				return incident.Effect{}, err
+		Preview: func(_ context.Context, s *incident.Scope) (incident.Effect, error) {
+			changed, ok := incident.Result[Changed](s, id+"-before")
+			if !ok {
+				return incident.Effect{}, errors.New("what is set now is not known")
 			}
-			effect := incident.Effect{Call: fmt.Sprintf("set %s of %s, without deploying", assignments(values(s)), e.name()), Undo: "set what was there before, and deploy"}
-			for _, name := range slices.Sorted(maps.Keys(values(s))) {
-				effect.Changes = append(effect.Changes, fmt.Sprintf("%s: %s becomes %s", name, or(now.Values[name].Reveal(), "not set"), values(s)[name]))
+			wanted := values(s)
+			effect := incident.Effect{Call: fmt.Sprintf("set %s of %s, without deploying", assignments(wanted), e.name()), Undo: "set what was there before, and deploy"}
+			for _, name := range slices.Sorted(maps.Keys(wanted)) {
+				effect.Changes = append(effect.Changes, fmt.Sprintf("%s: %s becomes %s", name, or(changed.Before[name], "not set"), wanted[name]))
 			}
 			return effect, nil
 		},
 		Undo: func(ctx context.Context, s *incident.Scope) (any, error) {
-			changed, ok := incident.Result[Changed](s, id)
+			changed, ok := incident.Result[Changed](s, id+"-before")
 			if !ok {
 				return nil, errors.New("what was there before is not known")
 			}
 			return nil, e.putBack(ctx, s, changed)
 		},
 		Undoes: "Set what was there before, and deploy",
-	}
-	return []incident.Step{
-		{ID: id, Title: title, Needs: needs, Replaces: replaces, Attempts: 3, Do: set},
-		e.redeploy(id+"-deploy", "Deploy with the new variables"),
-		{
-			ID: id + "-prove", Title: "See that the application got them", Needs: needs,
-			Do: incident.Verify{Run: func(ctx context.Context, s *incident.Scope) (any, error) {
-				changed, _ := incident.Result[Changed](s, id)
-				return nil, e.proven(ctx, slices.Sorted(maps.Keys(changed.After)))
-			}},
-		},
 	}
 }
 

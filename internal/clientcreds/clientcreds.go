@@ -37,7 +37,9 @@ type Config struct {
 	// Assertion returns the signed assertion (a JWT) for one grant. audience is
 	// the TokenURL. It is called for each grant. Required.
 	Assertion func(ctx context.Context, audience string) (runbook.Secret, error)
-	// Transport makes the calls. Required; an *httpx.Client.
+	// Transport makes the calls. Required; that of an *httpx.Client. A grant changes
+	// nothing that anybody else could see: with its Reading, tokens can be had where
+	// nothing may be changed.
 	Transport http.RoundTripper
 	// Pace holds grants back. Nil means one for this source alone.
 	Pace *Pace

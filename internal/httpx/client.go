@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-retryablehttp"
+
+	"go.acu.edu.au/runbook"
 )
 
 // Config says how a [Client] calls. The zero value is usable.
@@ -139,6 +141,25 @@ type Call struct {
 	// Idempotent says that running the call twice does what running it once
 	// does, so that it is repeated as if it were a read.
 	Idempotent bool
+	// Reads says that the call changes nothing, although its Method is not GET or
+	// HEAD: a GraphQL query. It may then be sent where nothing may be changed, see
+	// runbook.ReadOnly; every other call is refused there.
+	Reads bool
+}
+
+// Refused returns the error with which [Client.Do] refuses the call because ctx is
+// read only, or nil. Those who do something else before Do, such as getting a token,
+// ask it first.
+func (c Call) Refused(ctx context.Context) error {
+	reads := c.Reads || c.Method == "" || c.Method == http.MethodGet || c.Method == http.MethodHead
+	if reads || !runbook.IsReadOnly(ctx) {
+		return nil
+	}
+	e := &Error{Op: c.Op, Unrun: true, text: runbook.ErrReadOnly.Error(), cause: runbook.ErrReadOnly}
+	if c.URL != nil {
+		e.host = c.URL.Host
+	}
+	return e
 }
 
 // A Response is an answer, whatever its status.
@@ -167,8 +188,12 @@ func (r *Response) Err(op string) error {
 }
 
 // Do sends the call and returns the answer to the last attempt, whatever its
-// status, or an [*Error] if there is none.
+// status, or an [*Error] if there is none. If ctx is read only, a call that is no read
+// is not sent: the error wraps runbook.ErrReadOnly.
 func (c *Client) Do(ctx context.Context, call Call) (*Response, error) {
+	if err := call.Refused(ctx); err != nil {
+		return nil, err
+	}
 	r := &run{c: c, ctx: ctx, method: call.Method, idempotent: call.Idempotent, once: call.Stream != nil}
 	if r.method == "" {
 		r.method = http.MethodGet
@@ -239,7 +264,21 @@ func (c *Client) checkRedirect(req *http.Request, via []*http.Request) error {
 // RoundTrip makes the Client the transport of a library that wants one, such as
 // golang.org/x/oauth2. Redirects that the policy follows are followed here.
 func (c *Client) RoundTrip(req *http.Request) (*http.Response, error) {
-	call := Call{Op: "http", Method: req.Method, URL: req.URL, Header: req.Header}
+	return c.roundTrip(req, false)
+}
+
+// Reading returns the Client as a transport whose calls all count as reads (see
+// [Call].Reads), for what gets access tokens by a grant that changes nothing.
+func (c *Client) Reading() http.RoundTripper { return reading{c} }
+
+type reading struct{ c *Client }
+
+func (r reading) RoundTrip(req *http.Request) (*http.Response, error) {
+	return r.c.roundTrip(req, true)
+}
+
+func (c *Client) roundTrip(req *http.Request, reads bool) (*http.Response, error) {
+	call := Call{Op: "http", Method: req.Method, URL: req.URL, Header: req.Header, Reads: reads}
 	if req.Body != nil {
 		body, err := io.ReadAll(req.Body)
 		_ = req.Body.Close()

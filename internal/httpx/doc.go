@@ -10,6 +10,9 @@
 //     run it: no connection came about, the admission of the host refused it,
 //     or the provider's own rule ([Config].Unrun) reads that in the answer.
 //
+// Where nothing may be changed (see runbook.ReadOnly), a call that is no read is refused
+// before anything is sent, also one that is idempotent.
+//
 // net/http repeats requests too, out of sight of the admission. Over HTTP/2,
 // where it does so again and again, and with mutations, it is stopped. Over
 // HTTP/1 it sends a read once more if a kept connection breaks, and a mutation

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/internal/sqlmigrate"
 	"go.acu.edu.au/runbook/lti"
 )
@@ -102,6 +103,9 @@ func (s *Store) use(ctx context.Context, id lti.NonceID, until time.Time) error 
 // and on PostgreSQL not those that another replica is just removing. Also with an
 // error, removed is how many are gone.
 func (s *Store) PurgeExpired(ctx context.Context) (removed int, err error) {
+	if runbook.IsReadOnly(ctx) {
+		return 0, fmt.Errorf("sqlnonce: purge expired nonces: %w", runbook.ErrReadOnly)
+	}
 	for {
 		var n int64
 		err := s.dialect.Retry(ctx, func() (err error) {
