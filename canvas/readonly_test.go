@@ -17,8 +17,6 @@ import (
 
 // Where nothing may be changed, every call that changes something is refused before
 // anything is sent: not even a token is asked for.
-//
-// Requirement: INC-FEATURE-PLAN
 func TestReadOnlyRefusesMutations(t *testing.T) {
 	raw := map[string]func(context.Context, *canvas.Client) error{
 		"any request": func(ctx context.Context, c *canvas.Client) error {
@@ -86,8 +84,6 @@ func TestReadOnlyReads(t *testing.T) {
 // A token by client credentials uses nothing up, so that a plan can have one. One by a
 // refresh token is used until it has expired; then getting another one changes the store,
 // and perhaps the refresh token.
-//
-// Requirement: CV-OAUTH-REFRESH-ONCE
 func TestReadOnlyTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := &canvastest.Server{}

@@ -204,11 +204,11 @@ type conversation struct {
 // conversation returns the conversation in which somebody is told. A service that calls
 // people by itself has one for the incident.
 func (s *escalation) conversation(t telling) *conversation {
-	person, level := inList(t.People), fmt.Sprint(s.next.level+1)
+	parts := append([]string{s.run.ID, t.Channel, fmt.Sprint(s.next.level + 1)}, t.People...)
 	if t.Escalates {
-		person, level = "", ""
+		parts = parts[:2]
 	}
-	key := conversationKey(s.run.ID, level, person, t.Channel)
+	key := conversationKey(parts...)
 	c := s.conversations[key]
 	if c == nil {
 		c = &conversation{key: key, channel: t.Channel, person: inList(t.People), draft: t.Draft}

@@ -49,7 +49,7 @@ func tellStory(t *testing.T, kill int, down time.Duration) *crashStory {
 	})
 	watch := func(until time.Duration) {
 		for time.Since(w.start) < until {
-			letPass(10 * time.Second)
+			letPass(time.Minute)
 			if !p.alive() && p.name == "first" {
 				letPass(down)
 				p = s.l.process(t.Context(), "second", programs, nil)

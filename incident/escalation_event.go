@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -142,10 +143,16 @@ func DraftChannel(post func(ctx context.Context, p alert.Post, targets ...string
 	})
 }
 
+// maxListed is how many things are named in a sentence; more are counted.
+const maxListed = 6
+
 // inList joins words as people do: "a, b and c".
 func inList(words []string) string {
 	if len(words) < 2 {
 		return strings.Join(words, "")
+	}
+	if more := len(words) - maxListed + 1; more > 1 {
+		words = append(slices.Clone(words[:maxListed-1]), fmt.Sprintf("%d others", more))
 	}
 	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
 }

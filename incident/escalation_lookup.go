@@ -14,6 +14,8 @@ import (
 
 const (
 	maxTellings   = 60               // of one level
+	maxReaders    = 20               // of one channel, who are named
+	maxLookedUp   = 60 << 10         // bytes; an engine keeps a little more
 	lookUpTimeout = 15 * time.Second // of one question
 )
 
@@ -77,6 +79,11 @@ func (x *Escalations) lookUp(ctx context.Context, q lookUpQuery) Outcome {
 		}
 	}
 	output, err := json.Marshal(found)
+	for err == nil && len(output) > maxLookedUp && len(found.Tell) > 1 {
+		found.Tell = found.Tell[:len(found.Tell)/2]
+		found.problem("the level", fmt.Errorf("it is too large: only %d channels are told", len(found.Tell)))
+		output, err = json.Marshal(found)
+	}
 	if err != nil {
 		return Outcome{Status: Failed, Code: CodeOf(err), Message: err.Error()}
 	}
@@ -187,11 +194,15 @@ func (x *Escalations) lookUpTarget(ctx context.Context, q lookUpQuery, t Escalat
 		if !within(zone) {
 			continue
 		}
-		name := orWords(cleanLine(p.Name), t.OnCall)
+		name := orWords(cleanWords(cleanLine(p.Name), 100), t.OnCall)
 		if len(p.Contacts) == 0 {
 			found.problem(name, errors.New("there is no contact"))
 		}
 		for _, channel := range p.Contacts {
+			if !isName.MatchString(channel) {
+				found.problem(name, fmt.Errorf("the contact %.80q is not the name of a channel", channel))
+				continue
+			}
 			x.add(found, telling{Channel: channel, People: []string{name}, Zone: zone.String()})
 		}
 	}
@@ -213,7 +224,7 @@ func (x *Escalations) onCall(ctx context.Context, team string, at time.Time) ([]
 // add adds a channel, once for all who read it.
 func (x *Escalations) add(found *lookedUp, t telling) {
 	if i := slices.IndexFunc(found.Tell, func(other telling) bool { return other.Channel == t.Channel }); i >= 0 {
-		if !slices.Contains(found.Tell[i].People, t.People[0]) {
+		if people := found.Tell[i].People; len(people) < maxReaders && !slices.Contains(people, t.People[0]) {
 			found.Tell[i].People = append(found.Tell[i].People, t.People[0])
 		}
 		return

@@ -370,3 +370,25 @@ func TestHostileTitles(t *testing.T) {
 		assert.Contains(t, n.Text, "To acknowledge: acknowledge incident INC-2026-0042.")
 	})
 }
+
+// A rota that returns far too much is cut, and somebody is called all the same.
+func TestAnEndlessRota(t *testing.T) {
+	t.Parallel()
+	escalate(t, threeLevels(), func(t *testing.T, w *escalationWorld) {
+		var people []incident.Person
+		for i := range 3000 {
+			people = append(people, incident.Person{Name: fmt.Sprintf("%d%s", i, strings.Repeat("é", 300)), Contacts: []string{"ana", fmt.Sprintf("c%d", i)}})
+		}
+		people[0].Contacts = append(people[0].Contacts, "two words")
+		w.onCall.Set("operations", people...)
+		w.begin(criticalOutage())
+		w.wait(time.Minute)
+		assert.Equal(t, "0s ana firing", w.told()[0])
+		e := w.event(incident.EscalationCalled)
+		assert.Contains(t, e.Text, "it has more than 60 channels")
+		assert.Contains(t, e.Text, `the contact "two words" is not the name of a channel`)
+		assert.Contains(t, e.Text, "and 15 others (ana)")
+		assert.LessOrEqual(t, len(e.Text), 12_100)
+		assert.LessOrEqual(t, len(e.Told), 60)
+	})
+}

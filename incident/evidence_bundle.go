@@ -147,6 +147,7 @@ type EvidenceWriter struct {
 	redact func([]byte) []byte
 	item   EvidenceItem
 	part   bytes.Buffer
+	line   bytes.Buffer // the one that is encoded
 	left   int64
 	full   bool  // what was over the limit was left out
 	broken error // of the writer of the bundle: there is no use in going on
@@ -188,11 +189,11 @@ func (w *EvidenceWriter) Write(p []byte) (int, error) {
 
 // Line keeps a value as a line of JSON.
 func (w *EvidenceWriter) Line(v any) error {
-	line, err := json.Marshal(v)
-	if err != nil {
+	w.line.Reset()
+	if err := json.NewEncoder(&w.line).Encode(v); err != nil {
 		return fmt.Errorf("incident: evidence: a line cannot be written: %w", err)
 	}
-	if _, err := w.Write(append(line, '\n')); err != nil {
+	if _, err := w.Write(w.line.Bytes()); err != nil {
 		return err
 	}
 	w.item.Lines++

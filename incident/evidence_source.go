@@ -21,7 +21,7 @@ func LogEvidence(name string, logs Logs, query LogQuery) EvidenceSource {
 			if err != nil {
 				return err
 			}
-			if err := w.Line(w.line(l)); err != nil {
+			if err := w.Line(w.logLine(l)); err != nil {
 				return err
 			}
 		}
@@ -39,8 +39,8 @@ type evidenceLine struct {
 	Attributes map[string]string `json:"attributes,omitempty"`
 }
 
-// line returns a log line as it is kept.
-func (w *EvidenceWriter) line(l LogLine) evidenceLine {
+// logLine returns a log line as it is kept.
+func (w *EvidenceWriter) logLine(l LogLine) evidenceLine {
 	out := evidenceLine{l.Time, l.Level, l.Message, l.Deployment, l.Instance, l.Attributes}
 	if w.redact == nil {
 		return out

@@ -266,8 +266,8 @@ func TestEvidenceLimits(t *testing.T) {
 			_, err := w.Write(make([]byte, 9<<20))
 			return err
 		}}
-		s.evidence.Sources = []incident.EvidenceSource{endless("large", 6_000, true), endless("too-large", 20_000, true), whole, endless("ignores", 20_000, false), endless("after", 1, true)}
-		s.evidence.MostEach, s.evidence.MostAll = 10<<20, 35<<20
+		s.evidence.Sources = []incident.EvidenceSource{endless("large", 4_500, true), endless("too-large", 20_000, true), whole, endless("ignores", 20_000, false), endless("after", 1, true)}
+		s.evidence.MostEach, s.evidence.MostAll = 9<<20, 24<<20
 		bundle, receipt := s.collect(t)
 		large := item(t, receipt.Manifest, "large")
 		assert.True(t, large.Complete)
@@ -282,9 +282,9 @@ func TestEvidenceLimits(t *testing.T) {
 			i := item(t, receipt.Manifest, name)
 			assert.False(t, i.Complete)
 			assert.Contains(t, i.Missing, "more than is to be kept")
-			assert.Less(t, i.Lines, int64(10<<20/1000+1))
+			assert.Less(t, i.Lines, int64(9<<20/1000+1))
 		}
-		assert.Equal(t, int64(10<<20)/1000, item(t, receipt.Manifest, "too-large").Lines)
+		assert.Equal(t, int64(9<<20)/1000, item(t, receipt.Manifest, "too-large").Lines)
 		_, err := incident.VerifyEvidence(bytes.NewReader(bundle))
 		require.NoError(t, err)
 	})
@@ -555,8 +555,9 @@ func ExampleEvidence() {
 	// incident: verify evidence: the record was changed: file "web-log.0001.jsonl" is not the one of the manifest
 }
 
-// BenchmarkEvidence takes and checks 100,000 log lines. Target: 100 MB/s each on one
-// core, so that the limit of a source, 256 MiB, takes seconds and not minutes.
+// BenchmarkEvidence takes and checks 100,000 log lines. Target: 25 MB/s for taking and
+// 75 MB/s for checking, on one core, so that the limit of a source, 256 MiB, takes seconds
+// and not minutes.
 func BenchmarkEvidence(b *testing.B) {
 	line := map[string]string{"message": strings.Repeat("a log line of usual length ", 5)}
 	e := incident.Evidence{Incident: "INC-7", By: "jane", From: time.Unix(1, 0), To: time.Unix(2, 0), Sources: []incident.EvidenceSource{{

@@ -19,46 +19,57 @@ import (
 func TestIncidentThatIsFull(t *testing.T) {
 	t.Parallel()
 	c := newCase(t, incident.ManagerConfig{AutoResolve: true})
-	long := strings.Repeat("é", 2000)
-	at := time.Now()
-	for i := range 32 {
-		talk := conversation{key: fmt.Sprint("c", i)}
-		var alerts []alert.Alert
-		for j := range 10 {
-			a := firing("health_check", alert.High, at)
-			a.Entity, a.Summary = fmt.Sprint(i, "-", j, long), long
-			a.Key = alert.Key("health_check", "production", a.Entity, alert.Failing)
-			alerts = append(alerts, a)
-		}
-		talk.say(t, c.manager, alert.KindFiring, alerts...)
+	ctx, m, at, long := t.Context(), c.manager, time.Now(), strings.Repeat("\U0001f525", 2000)
+	inc, err := m.Open(ctx, incident.Opening{By: long, Title: long, Summary: long + long, Environment: long, Severity: alert.High})
+	require.NoError(t, err)
+	// What one command leaves of long texts, as often as there is room for it but once.
+	_, err = m.LinkAlert(ctx, inc.ID, alert.Alert{Key: "k", Rule: long, Entity: long, Summary: long, State: alert.Firing, Fired: at, Severity: alert.High}, "ana")
+	require.NoError(t, err)
+	_, err = m.AttachRun(ctx, inc.ID, long, "ana")
+	require.NoError(t, err)
+	_, err = m.SetRole(ctx, inc.ID, long, long, "ana")
+	require.NoError(t, err)
+	full, err := m.AddFollowUp(ctx, inc.ID, "ana", incident.FollowUp{Text: long, Owner: long, Ticket: long})
+	require.NoError(t, err)
+	for i := range 298 {
+		l := full.Alerts[0]
+		l.Key, l.Conversation = fmt.Sprintf("%064d", i), strings.Repeat("c", 64)
+		full.Alerts = append(full.Alerts, l)
 	}
-	require.Len(t, c.all(t), 1)
-	id := c.all(t)[0].ID
-	assert.Len(t, c.read(t, id).Alerts, 300)
-	ctx, m := t.Context(), c.manager
-	var full int
-	for i := range 120 {
-		name := fmt.Sprint(i, long)
-		_, run := m.AttachRun(ctx, id, name, "ana")
-		_, deployment := m.AttachDeployment(ctx, id, name, "ana")
-		_, ticket := m.AttachTicket(ctx, id, name, "ana")
-		_, role := m.SetRole(ctx, id, name, long, "ana")
-		_, followUp := m.AddFollowUp(ctx, id, "ana", incident.FollowUp{Text: name, Owner: long, Ticket: long})
-		for _, err := range []error{run, deployment, ticket, role, followUp} {
-			if err != nil {
-				require.ErrorIs(t, err, incident.ErrState)
-				full++
-			}
+	for i := range 98 {
+		name := fmt.Sprint(i, full.Runs[0])
+		full.Runs, full.Deployments, full.Tickets = append(full.Runs, name), append(full.Deployments, name), append(full.Tickets, name)
+		if i < 48 {
+			full.Roles[name] = full.Roles[full.Runs[0]]
+			full.FollowUps = append(full.FollowUps, full.FollowUps[0])
 		}
 	}
-	assert.Equal(t, 3*20+70+70, full)
-	_, err := m.LinkAlert(ctx, id, firing("other", alert.High, at), "ana")
-	require.ErrorIs(t, err, incident.ErrState)
-	for i := range 32 {
-		talk := conversation{key: fmt.Sprint("c", i), prior: alert.Receipt(id)}
-		talk.say(t, m, alert.KindResolved)
+	data, err := json.Marshal(full)
+	require.NoError(t, err)
+	_, err = c.store.Commit(ctx, incident.Change{Documents: []incident.Document{{Kind: "incident", ID: full.ID, Version: full.Version, Open: true, Changed: at, Data: data}}})
+	require.NoError(t, err)
+
+	add := func(name string) []error {
+		a := alert.Alert{Key: name, Rule: long, Entity: long, Summary: long, State: alert.Firing, Fired: at, Severity: alert.High}
+		return []error{
+			second(m.LinkAlert(ctx, full.ID, a, "ana")), second(m.AttachRun(ctx, full.ID, name+long, "ana")), second(m.SetRole(ctx, full.ID, name+long, long, "ana")),
+			second(m.AddFollowUp(ctx, full.ID, "ana", incident.FollowUp{Text: name + long, Owner: long, Ticket: long})),
+		}
 	}
-	assert.Equal(t, incident.Resolved, c.read(t, id).State)
+	for _, err := range add("one more") {
+		assert.NoError(t, err, "there is room for it")
+	}
+	for _, err := range add("too many") {
+		assert.ErrorIs(t, err, incident.ErrState)
+	}
+	doc, err := c.store.Document(ctx, "incident", full.ID)
+	require.NoError(t, err)
+	assert.Greater(t, len(doc.Data), 700<<10, "the worst case was tried")
+	for _, conversation := range []string{"", strings.Repeat("c", 64)} {
+		_, err = m.Notify(ctx, alert.Notification{Key: conversation, Kind: alert.KindResolved, At: time.Now(), Prior: alert.Receipt(full.ID)})
+		require.NoError(t, err)
+	}
+	assert.Equal(t, incident.Resolved, c.read(t, full.ID).State)
 }
 
 func TestRolesAndSeverityThatStay(t *testing.T) {

@@ -90,10 +90,11 @@ func (r *memoryRun) head() RunRecord {
 func (r *memoryRun) clone() RunRecord {
 	c := r.head()
 	c.Entries = slices.Clone(r.record.Entries)
+	outcomes := make([]Outcome, len(c.Entries))
 	for i, e := range c.Entries {
 		if e.Outcome != nil {
-			o := cloneOutcome(*e.Outcome)
-			c.Entries[i].Outcome = &o
+			outcomes[i] = cloneOutcome(*e.Outcome)
+			c.Entries[i].Outcome = &outcomes[i]
 		}
 		if e.Signal != nil {
 			s := cloneSignal(*e.Signal)

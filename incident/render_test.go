@@ -132,7 +132,6 @@ func TestPlaybookMermaid(t *testing.T) {
 	assert.Equal(t, 4, c.edges["it fails"], "restart, up, old, remove")
 }
 
-// Requirement: INC-FEATURE-PLAN, INC-ASK-SIMULATED
 func TestPlanMarkdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := everything()

@@ -18,8 +18,6 @@ import (
 
 // Where nothing may be changed, what changes something at a platform is refused before
 // even a token is asked for, and what reads works.
-//
-// Requirement: INC-FEATURE-PLAN
 func TestReadOnlyServices(t *testing.T) {
 	onPlatforms(t, func(t *testing.T, l *launched) {
 		only := runbook.ReadOnly(t.Context())

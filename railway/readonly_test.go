@@ -44,8 +44,6 @@ func (c *cage) try(ctx context.Context, receiver reflect.Value, method reflect.M
 
 // Where nothing may be changed, everything that sends a mutation is refused before it
 // does, and everything that reads works as ever.
-//
-// Requirement: INC-FEATURE-PLAN
 func TestReadOnly(t *testing.T) {
 	all := methods(t)
 	changing := make(map[string]bool)

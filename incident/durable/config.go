@@ -33,11 +33,13 @@ type Config struct {
 	// DB is a file that package sqlitefile opened. From [Open] on it belongs to the
 	// [Runs], which closes it.
 	DB *sql.DB
-	// Pool is a PostgreSQL database; it stays the host's. It is used for at most five
-	// connections at a time; as many as ten more, and one that stays, are opened with
-	// its settings. Connections must be direct, or through a pooler by session.
+	// Pool is a PostgreSQL database; it stays the host's, who closes it after the Runs. Of
+	// its connections at most four are used at a time; up to six more, and one that
+	// stays, are opened with its settings. They must be direct, or through a pooler by
+	// session.
 	Pool *pgxpool.Pool
-	// URL is the address of a PostgreSQL database, instead of a pool.
+	// URL is the address of a PostgreSQL database, instead of a pool. At most eleven
+	// connections are opened.
 	URL runbook.Secret
 	// Host names the machine, and begins the name of the process. Optional.
 	Host string

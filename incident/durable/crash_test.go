@@ -213,40 +213,28 @@ func TestPoison(t *testing.T) {
 func TestDatabaseGoes(t *testing.T) {
 	postgres := services.StartPostgres(t)
 	p := place{url: postgres.URL()}
-	runs := p.launch(t, map[string]incident.Program{"p": func(ctx context.Context, e incident.Engine, _ incident.RunStart) (json.RawMessage, error) {
-		calls := 0
-		call := func(id incident.StepID, stop bool) incident.Call {
-			return incident.Call{ID: id, Intent: true, Do: func(context.Context, []incident.Attempt) incident.Outcome {
-				if calls++; stop {
-					postgres.Stop()
+	begun, away := make(chan struct{}), make(chan struct{})
+	calls := 0
+	runs := p.launch(t, program(func(ctx context.Context, e incident.Engine, _ incident.RunStart) (any, error) {
+		for _, id := range []incident.StepID{"a", "b"} {
+			_, err := e.Steps(ctx, []incident.Call{{ID: id, Intent: true, Do: func(context.Context, []incident.Attempt) incident.Outcome {
+				if calls++; id == "a" {
+					close(begun)
+					<-away
 				}
 				return incident.Outcome{Status: incident.Done}
-			}}
-		}
-		for id, stop := range map[incident.StepID]bool{"a": true} {
-			if _, err := e.Steps(ctx, []incident.Call{call(id, stop)}); err != nil {
+			}}})
+			if err != nil {
 				return nil, err
 			}
 		}
-		if _, err := e.Steps(ctx, []incident.Call{call("b", false)}); err != nil {
-			return nil, err
-		}
-		if err := e.Sleep(ctx, "s", time.Now().Add(10*time.Millisecond)); err != nil {
-			return nil, err
-		}
-		return json.Marshal(calls)
-	}})
-	_, err := runs.Start(t.Context(), incident.RunStart{ID: "r", Program: "p"})
-	require.NoError(t, err)
-	short, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	for short.Err() == nil { // until it is away
-		if _, err := runs.Record(short, "r", -1); err != nil {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	time.Sleep(time.Second)
+		return calls, e.Sleep(ctx, "s", time.Now())
+	}))
+	start(t, runs, incident.RunStart{ID: "r"})
+	<-begun
+	postgres.Stop()
+	close(away)
+	time.Sleep(3 * time.Second) // longer than a process that is gone has
 	postgres.Start()
 	r := ends(t, runs, "r")
 	assert.Equal(t, incident.RunFinished, r.Status, r.Error)
@@ -261,8 +249,17 @@ func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	p := newFile(t)
 	k := p.task(t)
-	closeRuns(t, p.open(t)) // makes the tables
-	k.Steps, k.Start = 400, []string{"work-0", "work-1", "work-2"}
+	prepared := p.open(t)
+	for _, id := range []string{"work-0", "work-1", "work-2"} {
+		run := (&killed{task: task{Steps: 100}}).start(id)
+		_, err := prepared.Start(t.Context(), run)
+		require.NoError(t, err)
+		for _, s := range []string{"first", "second"} {
+			require.NoError(t, prepared.Signal(t.Context(), id, "go", incident.Signal{ID: s}))
+		}
+	}
+	closeRuns(t, prepared)
+	k.Steps = 100
 	k.SizeLimit = 1 << 20 // of each file: the log cannot grow any more, and then the database
 	c := k.begin(t).wait()
 	require.Eventually(t, func() bool {
@@ -274,7 +271,7 @@ func TestDiskFull(t *testing.T) {
 	c.kill()
 	k.SizeLimit = 0
 	runs := p.launch(t, map[string]incident.Program{"work": (&killed{task: k}).work})
-	for _, id := range k.Start {
+	for _, id := range []string{"work-0", "work-1", "work-2"} {
 		r := ends(t, runs, id)
 		require.Equal(t, incident.RunFinished, r.Status, r.Error)
 		assert.JSONEq(t, `["first","second"]`, string(r.Result))

@@ -72,10 +72,10 @@
 //
 // # How many runs
 //
-// A run that waits keeps a goroutine, and about 20 kB. A process is meant for up to 1,000
-// runs that wait, which is measured; and for some ten that work at the same time, with
-// about 1,000 recorded calls a second in all. What each did stays in the database until
-// somebody deletes it there.
+// A run that waits keeps a goroutine and its process, and about 25 kB. A process is meant
+// for up to 1,000 runs that wait, which take a twentieth of a core in all; and for some
+// ten that work at the same time, with some hundred recorded calls a second. What each
+// did stays in the database until somebody deletes it there.
 //
 // # What importing compiles
 //

@@ -348,8 +348,9 @@ func (e *execution) attempt(id incident.StepID) (earlier []incident.Attempt, beg
 		defer rows.Close()
 		return scanAttempts(rows, id)
 	}
-	err = e.runs.write(e.ctx, func(tx *sql.Tx) error {
-		result, err := tx.ExecContext(e.ctx, claimAttempt, e.id, e.owner)
+	ctx := context.WithoutCancel(e.ctx) // see state
+	err = e.runs.write(ctx, func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, claimAttempt, e.id, e.owner)
 		if err != nil {
 			return err
 		}
@@ -357,7 +358,7 @@ func (e *execution) attempt(id incident.StepID) (earlier []incident.Attempt, beg
 		if err != nil || n == 0 {
 			return err
 		}
-		rows, err := tx.QueryContext(e.ctx, "SELECT 1, process, at FROM runbook_run_attempts WHERE run = $1 AND step = $2 ORDER BY number", e.id, string(id))
+		rows, err := tx.QueryContext(ctx, "SELECT 1, process, at FROM runbook_run_attempts WHERE run = $1 AND step = $2 ORDER BY number", e.id, string(id))
 		if err != nil {
 			return err
 		}
@@ -365,7 +366,7 @@ func (e *execution) attempt(id incident.StepID) (earlier []incident.Attempt, beg
 		if err := errors.Join(err, rows.Close()); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(e.ctx, "INSERT INTO runbook_run_attempts (run, step, call, process, at) VALUES ($1, $2, $3, $4, $5)", e.id, string(id), e.numberOf(id), e.runs.process, at)
+		_, err = tx.ExecContext(ctx, "INSERT INTO runbook_run_attempts (run, step, call, process, at) VALUES ($1, $2, $3, $4, $5)", e.id, string(id), e.numberOf(id), e.runs.process, at)
 		begun = true
 		return err
 	})
@@ -402,5 +403,6 @@ func (r *Runs) state(ctx context.Context, id string, s *state) error {
 	if r.pool != nil {
 		return s.scan(r.pool.QueryRow(ctx, query, id))
 	}
-	return s.scan(r.db.QueryRowContext(ctx, query, id))
+	// A context that can end costs SQLite two goroutines, more than the question itself.
+	return s.scan(r.db.QueryRowContext(context.WithoutCancel(ctx), query, id))
 }

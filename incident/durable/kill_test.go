@@ -240,7 +240,7 @@ func ends(t testing.TB, runs incident.Runs, id string) incident.RunRecord {
 // until waits until a run is as it should be.
 func until(t testing.TB, runs incident.Runs, id string, is func(incident.RunRecord) bool) incident.RunRecord {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		r, err := runs.Record(t.Context(), id, -1)
 		require.NoError(t, err)

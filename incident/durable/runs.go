@@ -164,15 +164,15 @@ func (r *Runs) connect(ctx context.Context) (*pgxpool.Pool, error) {
 		return pgxpool.NewWithConfig(context.WithoutCancel(ctx), c)
 	}
 	if r.pool == nil {
-		own, err := pool(5)
+		own, err := pool(4)
 		if err != nil {
 			return nil, err
 		}
 		r.pool, r.own = own, true
 	}
 	r.db = stdlib.OpenDBFromPool(r.pool)
-	r.db.SetMaxOpenConns(5)
-	return pool(10)
+	r.db.SetMaxOpenConns(4)
+	return pool(6)
 }
 
 // verifyFile refuses a database that does not keep what it commits.

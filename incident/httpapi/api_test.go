@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,6 +52,8 @@ func TestAQuestionThatIsNoApproval(t *testing.T) {
 		assert.Equal(t, []httpapi.FieldProblem{{Pointer: "#/answer", Detail: "is none of those that the question has"}}, p.Errors)
 		p = w.post("jane", at, `{"question":"`+run.Question.ID+`","answer":"deny"}`).problem(http.StatusUnprocessableEntity, "invalid")
 		assert.Equal(t, []httpapi.FieldProblem{{Pointer: "#/comment", Detail: "a comment that says why is required"}}, p.Errors)
+		p = w.post("jane", at, `{"question":"`+run.Question.ID+`","answer":"done","output":"`+strings.Repeat("x", 64<<10)+`"}`).problem(http.StatusUnprocessableEntity, "invalid")
+		assert.Equal(t, []httpapi.FieldProblem{{Pointer: "#/output", Detail: "has at most 64 KiB"}}, p.Errors)
 		w.post("jane", at, `{"question":"`+run.Question.ID+`","answer":"done","output":{"n":1}}`).ok(http.StatusNoContent, nil)
 		assert.Equal(t, incident.StateSucceeded, w.run(run.ID).State)
 		w.post("jane", at, `{"question":"`+run.Question.ID+`","answer":"done"}`).problem(http.StatusConflict, "stale")

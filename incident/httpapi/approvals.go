@@ -95,9 +95,6 @@ func (c *call) decide(answer incident.Answer) error {
 	if err != nil {
 		return unchanged(err)
 	}
-	if approval.Status != "open" {
-		return newProblem(codeStale, "it is %s already", approval.Status)
-	}
 	q := approval.Question
 	if !slices.Contains(q.Answers, answer.Kind) {
 		return newProblem(codeUnsupported, "this cannot be answered by %q", answer.Kind)

@@ -143,10 +143,9 @@ type events struct {
 	over    bool
 }
 
-// begin sends the header. The deadlines that the server has for whole requests do not hold
-// for this one.
+// begin sends the header. The deadline that the server has for whole answers does not hold
+// for this one: each event has its own.
 func (s *events) begin() {
-	_ = s.control.SetReadDeadline(time.Time{}) // not every connection has one
 	s.w.Header().Set("Content-Type", mediaEvents)
 	s.w.Header().Set("X-Accel-Buffering", "no") // proxies that gather answers do not gather this one
 	s.w.WriteHeader(http.StatusOK)

@@ -159,11 +159,34 @@ func TestTheRolesThatAStepNames(t *testing.T) {
 	})
 }
 
+// forAnother asks whether somebody else may approve than who makes the request.
+type forAnother struct{}
+
+func (forAnother) MayApprove(ctx context.Context, _ string, a incident.Approval) error {
+	return httpapi.ApproveByRole{}.MayApprove(ctx, "Another", a)
+}
+
+func TestTheRolesOfAPersonAreNotThoseOfAnother(t *testing.T) {
+	a := incident.Approval{Question: incident.Question{Roles: []string{"approver"}}}
+	require.ErrorIs(t, httpapi.ApproveByRole{}.MayApprove(t.Context(), "Kim", a), incident.ErrNotPermitted, "nobody makes a request here")
+	require.NoError(t, httpapi.ApproveByRole{}.MayApprove(t.Context(), "Kim", incident.Approval{}))
+	inWorld(t, func(w *world) {
+		w.start(restart)
+		r, err := incident.NewRunner(incident.RunnerConfig{Playbooks: []incident.Playbook{w.restart()}, Runs: w.runs, Store: w.store, Approvals: forAnother{}})
+		require.NoError(t, err)
+		w.cfg.Runner = r
+		w.api, err = httpapi.New(w.cfg)
+		require.NoError(t, err)
+		w.approve("kim").problem(http.StatusForbidden, "not-permitted")
+	})
+}
+
 func TestAnApprovalIsForThePlanThatWasLookedAt(t *testing.T) {
 	inWorld(t, func(w *world) {
 		run := w.start(restart)
 		a := w.waiting()
 		at := "/v1/approvals/" + a.ID + "/approve"
+		w.post("ada", "/v1/runs/"+run.ID+"/answer", `{"question":"`+a.Question.ID+`","answer":"deny","comment":"x"}`).problem(http.StatusUnprocessableEntity, "unsupported")
 		w.post("kim", at, `{"plan":"another"}`).problem(http.StatusConflict, "stale")
 		w.post("kim", at, `{}`).problem(http.StatusConflict, "stale")
 		w.would("restart web and forget everything") // after people were asked
@@ -327,6 +350,25 @@ func TestPathsThatAreNone(t *testing.T) {
 	})
 }
 
+// An escalation is a run too, and none of a playbook.
+func TestARunOfAnotherProgramIsNotTouched(t *testing.T) {
+	inWorld(t, func(w *world) {
+		inc := w.open()
+		synctest.Wait()
+		id := "escalation-" + inc.ID + "-0"
+		before, err := w.runs.Record(t.Context(), id, -1)
+		require.NoError(t, err)
+		for _, verb := range []string{"cancel", "pause", "resume"} {
+			a := w.post("jane", "/v1/runs/"+id+"/"+verb, `{"reason":"x"}`)
+			assert.Contains(t, []int{http.StatusNotFound, http.StatusServiceUnavailable}, a.Code)
+		}
+		after, err := w.runs.Record(t.Context(), id, -1)
+		require.NoError(t, err)
+		assert.Equal(t, before.Revision, after.Revision)
+		assert.Empty(t, w.audit("run cancelled"))
+	})
+}
+
 func TestTextsOfPeopleStayTexts(t *testing.T) {
 	inWorld(t, func(w *world) {
 		title := `<script>alert(1)</script> "quoted" ](javascript:x)`
@@ -344,6 +386,10 @@ func TestTextsOfPeopleStayTexts(t *testing.T) {
 func TestWhatIsNotKnownIsNotCalledAFailure(t *testing.T) {
 	inWorld(t, func(w *world) {
 		inc := w.open()
+		w.store.read(errors.New("connection reset"))
+		w.post("jane", "/v1/incidents/"+inc.ID+"/escalate", `{}`).problem(http.StatusServiceUnavailable, "could-not-ask")
+		w.store.read(nil)
+		assert.Empty(t, w.audit("escalated by hand"))
 		w.store.fail(errors.New("dial tcp secret.internal:5432: connection reset"))
 		p := w.post("jane", "/v1/incidents/"+inc.ID+"/notes", `{"text":"x"}`).problem(http.StatusBadGateway, "outcome-unknown")
 		assert.Equal(t, "it is not known whether it happened: look before doing it again", p.Detail)

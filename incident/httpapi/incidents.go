@@ -47,18 +47,20 @@ type updateBody struct {
 	Targets    []string          `json:"targets" api:"line" about:"Who is told. Left out, everyone."`
 }
 
-func (a *api) incidentOperations() []*operation {
-	const tag = "incidents"
-	manager := func(o operation) *operation {
-		o.tag, o.part = tag, partManager
-		if o.method == "" {
-			o.method, o.verb = http.MethodPost, Operate
-			o.codes = append(o.codes, codeState, codeBusy, codeOutcomeUnknown)
-		}
-		return &o
+// ofManager fills in what the operations on incidents have in common. Without a method it
+// is a command.
+func ofManager(o operation) *operation {
+	o.tag, o.part = "incidents", partManager
+	if o.method == "" {
+		o.method, o.verb = http.MethodPost, Operate
+		o.codes = append(o.codes, codeState, codeBusy, codeOutcomeUnknown)
 	}
+	return &o
+}
+
+func (a *api) incidentOperations() []*operation {
 	return []*operation{
-		manager(operation{
+		ofManager(operation{
 			method: http.MethodGet, path: "/incidents", id: "listIncidents", verb: Read, summary: "list incidents",
 			parameters: []parameter{
 				{name: "open", in: "query", about: "Those only about which something is still to be done.", schema: schema{Type: typeString, Enum: []string{"true", "false"}}},
@@ -66,17 +68,17 @@ func (a *api) incidentOperations() []*operation {
 			},
 			endpoint: show((*call).listIncidents),
 		}),
-		manager(operation{
+		ofManager(operation{
 			path: "/incidents", id: "openIncident", summary: "open an incident", codes: []string{codeTaken},
 			about:    "Its clocks run, and people are called by its escalation.",
 			example:  `{"title":"Students cannot submit","environment":"production","severity":"high","key":"submit"}`,
 			endpoint: take(http.StatusCreated, (*call).openIncident),
 		}),
-		manager(operation{
+		ofManager(operation{
 			method: http.MethodGet, path: "/incidents/{incident}", id: "getIncident", verb: Read, summary: "show an incident",
 			endpoint: show(func(c *call) (incident.Incident, error) { return c.a.cfg.Manager.Incident(c.ctx, c.incident()) }),
 		}),
-		manager(operation{
+		ofManager(operation{
 			method: http.MethodGet, path: "/incidents/{incident}/timeline", id: "getTimeline", verb: Read, summary: "read the timeline of an incident",
 			about: "What happened, and whether the record of it is as it was written.", parameters: chainParameters,
 			endpoint: show(func(c *call) (chainPage, error) {
@@ -87,7 +89,13 @@ func (a *api) incidentOperations() []*operation {
 				return c.chain("incident/" + inc.ID)
 			}),
 		}),
-		manager(operation{
+	}
+}
+
+// tellingOperations are those by which people say something about an incident.
+func (a *api) tellingOperations() []*operation {
+	return []*operation{
+		ofManager(operation{
 			path: "/incidents/{incident}/severity", id: "setSeverity", summary: "change the severity of an incident",
 			about:   "Its times are computed anew from the first trigger. Alerts do not change it any more.",
 			example: `{"severity":"critical","reason":"all courses are affected"}`,
@@ -95,32 +103,38 @@ func (a *api) incidentOperations() []*operation {
 				return c.a.cfg.Manager.SetSeverity(c.ctx, c.incident(), b.Severity, c.actor.Name, b.Reason)
 			}),
 		}),
-		manager(operation{
+		ofManager(operation{
 			path: "/incidents/{incident}/roles", id: "setRole", summary: "say who has a role in an incident",
 			example: `{"role":"commander","who":"Kim Lee"}`,
 			endpoint: take(http.StatusOK, func(c *call, b roleBody) (incident.Incident, error) {
 				return c.a.cfg.Manager.SetRole(c.ctx, c.incident(), b.Role, b.Who, c.actor.Name)
 			}),
 		}),
-		manager(operation{
+		ofManager(operation{
 			path: "/incidents/{incident}/notes", id: "addNote", summary: "put a note on the timeline of an incident", about: "In every state.",
 			example: `{"text":"the queue grows since 09:10"}`,
 			endpoint: take(http.StatusOK, func(c *call, b noteBody) (incident.Incident, error) {
 				return c.a.cfg.Manager.Note(c.ctx, c.incident(), c.actor.Name, b.Text)
 			}),
 		}),
-		manager(operation{
+		ofManager(operation{
 			path: "/incidents/{incident}/updates", id: "postUpdate", summary: "tell people how far an incident is", codes: []string{codeNotTold},
 			about:    "The clock of updates begins anew. Asking twice tells people twice.",
 			example:  `{"text":"Submitting works again for most of you.","status":"monitoring"}`,
 			endpoint: take(http.StatusOK, (*call).postUpdate),
 		}),
-		manager(operation{
+	}
+}
+
+// reportOperations are those by which people look back.
+func (a *api) reportOperations() []*operation {
+	return []*operation{
+		ofManager(operation{
 			method: http.MethodGet, path: "/incidents/{incident}/report", id: "getReport", verb: Read, summary: "make the report of an incident",
 			about:    "Times, decisions, runs, what is still to be done, and whether the record is as it was written.",
 			endpoint: show((*call).report),
 		}),
-		manager(operation{
+		ofManager(operation{
 			method: http.MethodGet, path: "/incidents/{incident}/report/document", id: "getReportDocument", verb: Read, summary: "read the report of an incident as a document",
 			about: "The same in Markdown.",
 			endpoint: document(func(c *call) (string, error) {
@@ -131,7 +145,7 @@ func (a *api) incidentOperations() []*operation {
 				return r.Markdown(), nil
 			}),
 		}),
-		manager(operation{
+		ofManager(operation{
 			method: http.MethodGet, path: "/figures", id: "getFigures", verb: Read, summary: "compute how incidents went",
 			about: "Of those that were triggered in a period: times, and how the promised times were kept, by severity.",
 			parameters: []parameter{

@@ -177,8 +177,10 @@ func read[B any](c *call) (b B, err error) {
 
 // table is everything that the API does.
 func (a *api) table() []*operation {
-	return slices.Concat(a.playbookOperations(), a.runOperations(), a.approvalOperations(), a.incidentOperations(), a.courseOperations(),
-		a.attachmentOperations(), a.hostOperations())
+	return slices.Concat(
+		a.playbookOperations(), a.runOperations(), a.watchOperations(), a.interfereOperations(), a.approvalOperations(),
+		a.incidentOperations(), a.courseOperations(), a.tellingOperations(), a.attachmentOperations(), a.reportOperations(), a.hostOperations(),
+	)
 }
 
 // route registers the routes, and makes the description.

@@ -72,6 +72,13 @@ func (a *api) runOperations() []*operation {
 			codes:      []string{codeStale, codeBusy, codeOutcomeUnknown},
 			endpoint:   take(http.StatusCreated, (*call).startRun),
 		},
+	}
+}
+
+// watchOperations are those by which people look at a run.
+func (a *api) watchOperations() []*operation {
+	const tag = "runs"
+	return []*operation{
 		{
 			method: http.MethodGet, path: "/runs/{run}", id: "getRun", tag: tag, verb: Read, part: partRunner,
 			summary: "show a run", about: "A run as it is now: its steps, and what it needs from a person.",
@@ -103,6 +110,13 @@ func (a *api) runOperations() []*operation {
 				results: map[string]reflect.Type{mediaEvents: reflect.TypeFor[string]()}, status: http.StatusOK, serve: (*call).follow,
 			},
 		},
+	}
+}
+
+// interfereOperations are those by which people interfere with a run.
+func (a *api) interfereOperations() []*operation {
+	const tag = "runs"
+	return []*operation{
 		{
 			method: http.MethodPost, path: "/runs/{run}/answer", id: "answerRun", tag: tag, verb: Operate, part: partRunner,
 			summary: "answer the question of a run", about: "Decides what happens after a failure, or says that what a person does is done. What waits for approval is answered by the operations of approvals.",

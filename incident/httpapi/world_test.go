@@ -69,7 +69,7 @@ func authenticate(r *http.Request) (httpapi.Actor, error) {
 	return actor, nil
 }
 
-// do notes that the world was changed.
+// note notes that the world was changed.
 func (w *world) note(what string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -193,9 +193,11 @@ func inWorld(t *testing.T, test func(w *world), change ...func(*httpapi.Config))
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, change...)
+		defer func() {
+			w.close()
+			synctest.Wait()
+		}()
 		test(w)
-		w.close()
-		synctest.Wait()
 	})
 }
 
@@ -279,9 +281,10 @@ func (w *world) run(id string) (run incident.Run) {
 	return run
 }
 
-// waiting returns the only approval that is open.
+// waiting returns the only approval that is open when nothing moves.
 func (w *world) waiting() incident.Approval {
 	w.t.Helper()
+	synctest.Wait()
 	var list struct {
 		Approvals []incident.Approval `json:"approvals"`
 	}
@@ -328,8 +331,26 @@ func texts(entries []incident.Entry) []string {
 // faultyStore is a store that fails when it is told to.
 type faultyStore struct {
 	incident.Store
-	mu  sync.Mutex
-	err error
+	mu    sync.Mutex
+	err   error // of writing
+	noDoc error // of reading
+}
+
+// read makes documents unreadable.
+func (s *faultyStore) read(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.noDoc = err
+}
+
+func (s *faultyStore) Document(ctx context.Context, kind, id string) (incident.Document, error) {
+	s.mu.Lock()
+	err := s.noDoc
+	s.mu.Unlock()
+	if err != nil {
+		return incident.Document{}, err
+	}
+	return s.Store.Document(ctx, kind, id)
 }
 
 func (s *faultyStore) fail(err error) {

@@ -101,8 +101,6 @@ func TestPlatformRefusesWhereNothingMayBeChanged(t *testing.T) {
 
 // A playbook that changes something in its checks is caught by its plan, whether it says
 // so or not.
-//
-// Requirement: INC-FEATURE-PLAN
 func TestPlanOfAMistakenPlaybook(t *testing.T) {
 	p := &incidenttest.Platform{}
 	p.Deploy(incident.Deployment{Commit: "a"})

@@ -16,8 +16,6 @@ import (
 
 // Where nothing may be changed, nothing is restored: no program is started, and the
 // database is not even looked at.
-//
-// Requirement: INC-RESTORE-ONCE
 func TestRestoreIsRefusedWhereNothingMayBeChanged(t *testing.T) {
 	t.Parallel()
 	identity, err := age.GenerateX25519Identity()

@@ -66,10 +66,10 @@ func authenticationDecision() incident.Step {
 	return incident.Step{
 		ID: "decide", Title: "Decide what to do", OnFailure: incident.Pause,
 		Do: checkOf(func(s *incident.Scope) (any, error) {
-			login, app, platform := saw(s, "login"), saw(s, "health"), saw(s, "platform")
+			login, canvas, app, platform := saw(s, "login"), saw(s, "canvas"), saw(s, "health"), saw(s, "platform")
 			away := canvasAway(s, "canvas-host", "canvas-status")
 			switch {
-			case login.Status.OK() && saw(s, "canvas").Status.OK():
+			case login.fine() && (canvas.fine() || canvas.Missing):
 				return Decision{"nothing", "a launch works, and the application works with Canvas"}, nil
 			case platform.down() || platform.Status == health.Maintenance:
 				return Decision{"wait for the platform", "the platform itself has a fault, which nothing here mends: " + platform.String()}, nil
@@ -77,6 +77,8 @@ func authenticationDecision() incident.Step {
 				return nil, fmt.Errorf("the application does not answer at all (%s): see the playbook application-down", app)
 			case away != "":
 				return Decision{"wait for Canvas", away + "; keys and tokens are not to be touched for that"}, nil
+			case app.Status == health.Maintenance || canvas.Status == health.Maintenance:
+				return nil, errors.New("the application leaves Canvas alone, and Canvas works: its maintenance mode was left on; see the playbook canvas-maintenance")
 			case login.Status == health.Unknown:
 				return nil, fmt.Errorf("whether a launch works could not be seen: %s", login)
 			}
@@ -110,6 +112,9 @@ func configurationDecision(s *incident.Scope) (any, error) {
 		return nil, fmt.Errorf("launches fail (%s), and the LTI configuration could not be diagnosed", saw(s, "login"))
 	}
 	why := "Canvas is up, and nothing certain is wrong with keys, client id and addresses: what is left are the tokens that the application holds"
+	if o, asked := s.Outcome("key"); asked && o.Status == incident.Failed {
+		why += "; the developer key could not be read: " + cut(o.Message, 200)
+	}
 	if len(found.Findings) > 0 {
 		why += "; if it does not help, see: " + found.Findings[0].Title
 	}

@@ -34,6 +34,9 @@ func TestCanvasAuthentication(t *testing.T) {
 			},
 			does: []string{"Restart"},
 			why:  "nothing certain is wrong with keys, client id and addresses",
+			check: func(t testing.TB, _ *canvasHouse, run incident.Run) {
+				assert.Less(t, run.Step("decide").Ended.Sub(run.Began), 10*time.Minute)
+			},
 		},
 		"what works is left alone": {
 			world: func(*canvasHouse) {},
@@ -129,6 +132,22 @@ func TestCanvasAuthentication(t *testing.T) {
 			},
 			want: incident.StateFailed,
 			why:  "see the playbook application-down",
+		},
+		"a maintenance mode that was left on is for another playbook": {
+			world: func(c *canvasHouse) {
+				c.loginFailsUntil(never)
+				c.say("application", func() health.Result { return health.Result{Status: health.Maintenance} })
+			},
+			want: incident.StateFailed,
+			why:  "its maintenance mode was left on; see the playbook canvas-maintenance",
+		},
+		"a key that cannot be read is said": {
+			world: func(c *canvasHouse) {
+				c.loginFailsUntil(func() bool { return c.did("Restart") })
+				c.keys.Fail(incident.ErrNotPermitted)
+			},
+			does: []string{"Restart"},
+			why:  "the developer key could not be read: not permitted",
 		},
 		"without a diagnosis nothing is restarted": {
 			world: func(c *canvasHouse) {

@@ -79,8 +79,9 @@ func (c *canvasHouse) Announce(ctx context.Context, a incident.Announcement) (in
 
 // Withdraw implements incident.Announcer.
 func (c *canvasHouse) Withdraw(ctx context.Context, key string) error {
+	shown := len(c.announcer.Announcements())
 	err := c.announcer.Withdraw(ctx, key)
-	if err == nil {
+	if err == nil && len(c.announcer.Announcements()) < shown {
 		c.note("Withdraw " + key)
 	}
 	return err

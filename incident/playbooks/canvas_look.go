@@ -107,6 +107,9 @@ func (e Environment) developerKey(id string) incident.Step {
 	}
 }
 
+// fine reports whether the thing was seen to work, though perhaps not well.
+func (f Found) fine() bool { return f.Status == health.Healthy || f.Status == health.Degraded }
+
 // canvasAway says why Canvas itself is why things do not work; empty if it is not known
 // to be. host and status are the looks at Canvas and at what its operator says.
 func canvasAway(s *incident.Scope, host, status string) string {
@@ -130,7 +133,7 @@ func (e Environment) waitForCanvas(id string, replaces ...string) incident.Step 
 		Do: incident.Verify{Within: d.CanvasAway, Every: d.CanvasPoll, Times: 2, Run: func(ctx context.Context, _ *incident.Scope) (any, error) {
 			front, says := probe(ctx, e.Probes.CanvasHost), probe(ctx, e.Probes.CanvasStatus)
 			switch {
-			case !front.Missing && !front.Status.OK():
+			case !front.Missing && !front.fine():
 				return nil, fmt.Errorf("canvas does not answer: %s", front)
 			case says.Status == health.Maintenance || says.down():
 				return nil, fmt.Errorf("the operator of Canvas does not say yet that it is over: %s", says)

@@ -18,12 +18,49 @@ import (
 
 // vault keeps dumps off the platform, in memory.
 type vault struct {
-	mu      sync.Mutex
-	dumps   []playbooks.Dump // the oldest first
-	bytes   map[string][]byte
-	effects []string
+	mu    sync.Mutex
+	dumps []playbooks.Dump // the oldest first
+	bytes map[string][]byte
+	ledger
 	// broken is what keeping a dump fails with.
 	broken error
+}
+
+// ledger keeps effects that are not those of the platform, and when they came.
+type ledger struct {
+	lock    sync.Mutex
+	effects []kept
+	// done is how many effects there were on the platform until now.
+	done func() int
+}
+
+// kept is an effect, after so many on the platform.
+type kept struct {
+	effect string
+	after  int
+}
+
+func (l *ledger) add(effect string) {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	l.effects = append(l.effects, kept{effect, l.done()})
+}
+
+// among puts the effects among those on the platform, in order.
+func (l *ledger) among(platform []string) (all []string) {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	rest := l.effects
+	for i, e := range platform {
+		for len(rest) > 0 && rest[0].after <= i {
+			all, rest = append(all, rest[0].effect), rest[1:]
+		}
+		all = append(all, e)
+	}
+	for _, k := range rest {
+		all = append(all, k.effect)
+	}
+	return all
 }
 
 func (v *vault) keeping() playbooks.Dumps {
@@ -65,15 +102,8 @@ func (v *vault) keep(_ context.Context, name string, write func(io.Writer) (inci
 	}
 	v.dumps = append(slices.DeleteFunc(v.dumps, func(d playbooks.Dump) bool { return d.Name == name }), playbooks.Dump{Name: name, Receipt: receipt})
 	v.bytes[name] = b.Bytes()
-	v.effects = append(v.effects, "Keep "+name)
+	v.add("Keep " + name)
 	return nil
-}
-
-// made are the effects on the vault.
-func (v *vault) made() []string {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return slices.Clone(v.effects)
 }
 
 type nopCloser struct{ *bytes.Reader }
@@ -84,8 +114,11 @@ func (nopCloser) Close() error { return nil }
 // platform of its own for the service of the database.
 type dataHouse struct {
 	*house
+	t      testing.TB
 	vault  *vault
 	server *incidenttest.Platform
+	// larger means that a person made the disk larger.
+	larger bool
 	// from are the effects by which the world was made.
 	from []string
 }
@@ -94,7 +127,8 @@ type dataHouse struct {
 // hours ago.
 func newDataHouse(t testing.TB) *dataHouse {
 	t.Helper()
-	h := &dataHouse{house: newHouse(t), vault: new(vault), server: new(incidenttest.Platform)}
+	h := &dataHouse{house: newHouse(t), t: t, vault: new(vault), server: new(incidenttest.Platform)}
+	h.vault.done = func() int { return len(h.platform.Effects()) }
 	h.server.Deploy(incident.Deployment{Image: "postgres:15", Status: incident.DeploymentSucceeded})
 	h.platform.Write("accounts\ntasks\n")
 	h.Environment.Backups, h.Dumper, h.Migrator = h.platform, h.platform, h.platform
@@ -119,11 +153,11 @@ func (h *dataHouse) begin() { h.from = h.all() }
 
 // all are all effects: those on the platform, on the service of the database, on the vault.
 func (h *dataHouse) all() []string {
-	all := h.platform.Effects()
+	all := h.vault.among(h.platform.Effects())
 	for _, e := range h.server.Effects() {
 		all = append(all, "server: "+e)
 	}
-	return append(all, h.vault.made()...)
+	return all
 }
 
 // effects are those of the playbook.

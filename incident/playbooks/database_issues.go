@@ -108,7 +108,7 @@ func (e Environment) databaseWell(id string, d Defaults) incident.Step {
 		if err != nil {
 			return nil, err
 		}
-		if server := probe(ctx, e.Probes.DatabaseServer); server.down() {
+		if server := probe(ctx, e.Probes.DatabaseServer); server.down() || server.Status == health.Degraded {
 			return nil, fmt.Errorf("the server is %s", server)
 		}
 		return found, nil

@@ -23,7 +23,9 @@ type databaseCase struct {
 	world      func(h *dataHouse)
 	parameters map[string]string
 	answer     func(q incident.Question) incident.Answer
-	want       incident.RunState
+	// byHand is what a person does whom the playbook asks to do something.
+	byHand func(h *dataHouse)
+	want   incident.RunState
 	// does are the effects, why is what the decision rests on.
 	does []string
 	why  string
@@ -100,9 +102,16 @@ func databaseCases() map[string]databaseCase {
 		},
 		"a full disk is for a person": {
 			world: func(h *dataHouse) {
-				h.say("database server", reads(health.Degraded, health.CauseThreshold, "disk_used 96 %", map[string]float64{"disk_used": 96}))
+				h.say("database server", until(func() bool { return h.larger }, reads(health.Degraded, health.CauseThreshold, "disk_used 96 %", map[string]float64{"disk_used": 96})))
 			},
-			why: "the disk is full or nearly so", asked: "scale-by-hand",
+			byHand: func(h *dataHouse) { h.larger = true },
+			why:    "the disk is full or nearly so", asked: "scale-by-hand",
+		},
+		"a person who says that the disk is larger is not believed": {
+			world: func(h *dataHouse) {
+				h.say("database server", reads(health.Unhealthy, "disk_full", "no space left", nil))
+			},
+			want: incident.StateFailed, why: "no space left", asked: "scale-by-hand",
 		},
 		"slow queries get more memory": {
 			world: func(h *dataHouse) {
@@ -112,7 +121,7 @@ func databaseCases() map[string]databaseCase {
 		},
 		"more memory that does not help is taken back": {
 			world:      func(h *dataHouse) { h.say("database server", slow) },
-			parameters: more, does: []string{"server: SetScale 1", "server: SetScale 1"}, why: "slowest_query_mean 4200 ms", asked: "approve-scale",
+			parameters: more, want: incident.StateFailed, does: []string{"server: SetScale 1", "server: SetScale 1"}, why: "slowest_query_mean 4200 ms", asked: "approve-scale",
 		},
 		"a fault of the platform is waited for": {
 			world: func(h *dataHouse) {
@@ -149,8 +158,15 @@ func TestDatabaseIssues(t *testing.T) {
 					h.Defaults.Times, h.Defaults.Recover = 2, time.Minute
 					c.world(h)
 					h.begin()
+					answer := c.answer
+					if c.byHand != nil {
+						answer = func(incident.Question) incident.Answer {
+							c.byHand(h)
+							return incident.Answer{Kind: incident.AnswerDone, Actor: "kim"}
+						}
+					}
 					return incidenttest.PlaybookCase{
-						Playbook: playbooks.DatabaseIssues(h.Environment), Effects: h.effects, Parameters: c.parameters, Answer: c.answer,
+						Playbook: playbooks.DatabaseIssues(h.Environment), Effects: h.effects, Parameters: c.parameters, Answer: answer,
 						Check: func(t testing.TB, run incident.Run) {
 							assert.Equal(t, append([]string{}, c.does...), append([]string{}, h.effects()...), stepsOf(run))
 							s := run.Step("decide")

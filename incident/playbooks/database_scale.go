@@ -36,7 +36,7 @@ func (e Environment) scaleDatabase(d Defaults) []incident.Step {
 			return int64(s.Whole("memory-gb")) << 30, s.Whole("memory-gb") > 0
 		})},
 		{ID: "settle-scale", Title: "Let the server start", When: when, Do: incident.Sleep{For: d.Settle}},
-		goingOn(withWhen(e.databaseQuick("scale-helped", d), when)),
+		goingOn(withWhen(e.databaseWell("scale-helped", d), when)),
 		{ID: "scale-back", Title: "Give the database the memory that it had: more did not help", When: useless, Do: e.setDatabaseMemory("as it was", func(s *incident.Scope) (int64, bool) {
 			before, ok := incident.Result[incident.Scale](s, "scale-before")
 			return before.Memory, ok && before.Memory > 0
@@ -78,22 +78,6 @@ func (e Environment) setDatabaseMemory(how string, memory func(s *incident.Scope
 			}, nil
 		},
 	}
-}
-
-// databaseQuick is databaseWell for what is looked at between two changes.
-func (e Environment) databaseQuick(id string, d Defaults) incident.Step {
-	s := e.databaseWell(id, d)
-	s.Title = "See whether that helped"
-	do, _ := s.Do.(incident.Verify)
-	ask := do.Run
-	do.Run = func(ctx context.Context, s *incident.Scope) (any, error) {
-		if server := probe(ctx, e.Probes.DatabaseServer); !server.Missing && !server.Status.OK() {
-			return nil, fmt.Errorf("the server is %s", server)
-		}
-		return ask(ctx, s)
-	}
-	s.Do = do
-	return s
 }
 
 // scaleByHand is what a person does where no program can: more disk, or a size that was

@@ -138,6 +138,9 @@ type trial struct {
 	// id and title are those of the step.
 	id, title string
 	gauge     gauge
+	// settle is how long it is given before it is measured again; zero means
+	// [Defaults].Settle.
+	settle time.Duration
 	// value gives the value that is tried, when says whether to try it now; that what is
 	// measured is well already is looked at besides.
 	value func(s *incident.Scope) string
@@ -151,7 +154,7 @@ type trial struct {
 func (t trial) steps(e Environment) []incident.Step {
 	d, before := e.Defaults.filled(), t.id+"-measured"
 	within := slices.Concat(t.forward, []incident.Step{
-		{ID: "settle", Title: "Let it take effect", Do: incident.Sleep{For: d.Settle}},
+		{ID: "settle", Title: "Let it take effect", Do: incident.Sleep{For: or(t.settle, d.Settle)}},
 		measuring("after", "Measure "+t.gauge.name+" again", t.gauge),
 		{ID: "verdict", Title: "See whether it helped", Do: checkOf(verdict)},
 	})
@@ -209,7 +212,7 @@ func useless(s *incident.Scope) (bool, string) {
 	return !v.Helped, v.Why
 }
 
-// kept reports whether a trial was made and helped, and is still in force.
+// kept reports whether a trial was made and helped, so that it was not taken back at once.
 func kept(s *incident.Scope, trial string) bool {
 	v, ok := incident.Result[Verdict](s, trial+".verdict")
 	return ok && v.Helped
@@ -259,7 +262,7 @@ func (r restoration) step(e Environment) incident.Step {
 		[]incident.Step{holding("calm", fmt.Sprintf("Wait until %s has been well for %v", r.gauge.name, d.Calm), r.gauge, calmly(d))},
 		r.back,
 		[]incident.Step{
-			{ID: "settle", Title: "Let it take effect", Do: incident.Sleep{For: d.Settle}},
+			{ID: "settle", Title: "See how it goes", Do: incident.Sleep{For: max(d.Settle, d.Calm/3)}},
 			measuring("after", "Measure "+r.gauge.name+" again", r.gauge),
 		},
 	)

@@ -49,6 +49,7 @@ type way int
 const (
 	lower way = iota
 	raise
+	either
 )
 
 // changes is the condition that setting a variable to a number changes it, and in the
@@ -74,6 +75,8 @@ func changes(looked, name string, to func(s *incident.Scope) string, direction w
 			return false, fmt.Sprintf("%s is %d already, which is no more than %d", name, now, wanted)
 		case direction == raise && now >= wanted:
 			return false, fmt.Sprintf("%s is %d already, which is no less than %d", name, now, wanted)
+		case now == wanted:
+			return false, fmt.Sprintf("%s is %d already", name, now)
 		}
 		return true, ""
 	}

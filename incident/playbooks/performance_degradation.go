@@ -126,6 +126,9 @@ func slowDecision(s *incident.Scope, d Defaults, now Measured) (any, error) {
 	}
 	quota, knowsQuota := incident.Result[QuotaFound](s, "quota")
 	canvas := saw(s, "canvas")
+	if !canvas.Missing {
+		why = append(why, canvasTook(canvas))
+	}
 	if slow := canvas.Status == health.Degraded; slow || knowsQuota && (quota.Throttled || quota.left() < quotaLeft) {
 		why = append(why, "Canvas is the bottleneck, and more workers would press it harder")
 		if slow {
@@ -134,6 +137,11 @@ func slowDecision(s *incident.Scope, d Defaults, now Measured) (any, error) {
 		return Decision{"spare Canvas", strings.Join(why, "; ")}, nil
 	}
 	return Decision{"scale", strings.Join(why, "; ")}, nil
+}
+
+// canvasTook says how fast Canvas answers.
+func canvasTook(f Found) string {
+	return fmt.Sprintf("Canvas answers within %s", seconds(f.Took.Seconds()))
 }
 
 // slowTrials are what is tried, one after another.
@@ -189,14 +197,16 @@ func keptAndWhy(s *incident.Scope, trials ...string) (lines []string) {
 	lines = append(lines, "It was decided to "+v.Action+": "+v.Why+".")
 	for _, id := range trials {
 		if v, ok := incident.Result[Verdict](s, id+".verdict"); ok {
-			state := "taken back"
-			if kept(s, id) {
-				state = "kept"
-			}
-			if s.Did(id+"-restored.back") && !s.Did(id+"-restored.again") {
+			state := "kept"
+			switch {
+			case s.Did(id + ".back"):
+				state = "taken back"
+			case !v.Helped:
+				state = "no help"
+			case s.Did(id+"-restored.back") && !s.Did(id+"-restored.again"):
 				state = "kept until it was calm"
 			}
-			lines = append(lines, fmt.Sprintf("%s: %s, since %s.", id, state, v.Why))
+			lines = append(lines, fmt.Sprintf("%s: %s: %s.", id, state, v.Why))
 		}
 	}
 	return lines

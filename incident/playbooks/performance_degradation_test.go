@@ -85,7 +85,7 @@ func TestPerformanceDegradation(t *testing.T) {
 				})
 			},
 			does: []string{setWorkers, "Redeploy", setWorkers, "Redeploy"},
-			why:  "it takes 7s (limit 5s), and 2.0 % of requests fail (limit 5 %); active_sessions 240; active_qa_tasks 31",
+			why:  "it takes 7s (limit 5s), and 2.0 % of requests fail (limit 5 %); active_sessions 240; active_qa_tasks 31; Canvas answers within 0s",
 			check: func(t testing.TB, c *canvasHouse, run incident.Run) {
 				assert.True(t, c.got("ASYNC_WORKERS", "4"))
 				assert.Contains(t, string(run.Step("workers.verdict").Output), "it is well now")
@@ -140,11 +140,23 @@ func TestPerformanceDegradation(t *testing.T) {
 			world: func(c *canvasHouse) {
 				c.runsWith(slowSettings)
 				c.slow(func() bool { return c.got("CANVAS_RATE_LIMIT_PER_MINUTE", "100") })
-				c.say("canvas", func() health.Result { return health.Result{Status: health.Degraded, Message: "it takes 3 s"} })
+				c.say("canvas", func() health.Result {
+					return health.Result{Status: health.Degraded, Duration: 3 * time.Second, Message: "it takes 3 s"}
+				})
 			},
 			with: map[string]string{"restore": "no"},
 			does: []string{setRate, "Redeploy"},
-			why:  "Canvas is the bottleneck, and more workers would press it harder; it takes 3 s",
+			why:  "Canvas answers within 3s; Canvas is the bottleneck, and more workers would press it harder; it takes 3 s",
+		},
+		"an answer that is lost does not lose what was there before": {
+			world: func(c *canvasHouse) {
+				c.runsWith(map[string]string{"ASYNC_WORKERS": "4", "CANVAS_RATE_LIMIT_PER_MINUTE": "60"})
+				c.platform.Fail("SetVariables", incident.ErrOutcomeUnknown)
+				c.slow(never)
+			},
+			want:  incident.StateFailed,
+			does:  []string{setWorkers, setWorkers, "Redeploy", setWorkers, "Redeploy"},
+			check: func(t testing.TB, c *canvasHouse, _ incident.Run) { assert.True(t, c.got("ASYNC_WORKERS", "4")) },
 		},
 		"what is fast again is left alone": {
 			world: func(c *canvasHouse) { c.takes(func() float64 { return 0.4 }) },

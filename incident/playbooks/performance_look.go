@@ -26,8 +26,6 @@ func reading(r health.Result, names ...string) (float64, bool) {
 			return m.Value / 1000, true
 		case health.Percent:
 			return m.Value / 100, true
-		case health.Days:
-			return m.Value * 24 * 60 * 60, true
 		}
 		return m.Value, true
 	}
@@ -195,66 +193,4 @@ func median(values []float64) float64 {
 	}
 	slices.Sort(values)
 	return values[len(values)/2]
-}
-
-// QuotaFound is what is left of the rate limit of Canvas, and who uses it.
-type QuotaFound struct {
-	// Remaining and Limit are in the units of Canvas; Measured says that Canvas told them.
-	Remaining float64 `json:"remaining"`
-	Limit     float64 `json:"limit"`
-	Measured  bool    `json:"measured"`
-	// Throttled means that Canvas rejects requests, or that they are held back.
-	Throttled bool `json:"throttled"`
-	// Others is how many units a second other programs with our identity use.
-	Others float64 `json:"others"`
-	// Users are the largest of our own uses.
-	Users []incident.QuotaUse `json:"users,omitempty"`
-}
-
-// left is the share of the limit that is left.
-func (q QuotaFound) left() float64 {
-	if q.Limit <= 0 {
-		return 1
-	}
-	return q.Remaining / q.Limit
-}
-
-// String says what is left, and who uses most.
-func (q QuotaFound) String() string {
-	text := fmt.Sprintf("%.0f of %.0f units are left (%.0f %%)", q.Remaining, q.Limit, 100*q.left())
-	if q.Throttled {
-		text = "Canvas rejects requests: " + text
-	}
-	if len(q.Users) > 0 {
-		u := q.Users[0]
-		text += fmt.Sprintf("; most is used by %s: %.0f units in %d requests, %d rejected", cut(u.Name, 80), u.Used, u.Requests, u.Rejected)
-	}
-	if q.Others > 0 {
-		text += fmt.Sprintf("; other programs with our identity use %.1f units a second", q.Others)
-	}
-	return text
-}
-
-// quota returns what is left of the rate limit of Canvas.
-func (e Environment) quota(ctx context.Context) (QuotaFound, error) {
-	q, err := e.Quota.Quota(ctx)
-	if err != nil {
-		return QuotaFound{}, err
-	}
-	f := QuotaFound{Remaining: q.Remaining, Limit: q.Limit, Measured: q.Measured, Throttled: q.Throttled, Others: q.Others, Users: q.Users[:min(len(q.Users), 10)]}
-	for i := range f.Users {
-		f.Users[i].Name = cut(f.Users[i].Name, 120)
-	}
-	return f, nil
-}
-
-// quotaLook is a step that looks at the rate limit of Canvas, and which route costs what.
-func (e Environment) quotaLook(id string) incident.Step {
-	return incident.Step{
-		ID: id, Title: "Look at what is left of the rate limit of Canvas, and who uses it", Timeout: 30 * time.Second, OnFailure: incident.GoOn,
-		When: func(*incident.Scope) (bool, string) {
-			return e.Quota != nil, "this environment cannot tell the rate limit"
-		},
-		Do: incident.Check{Run: func(ctx context.Context, _ *incident.Scope) (any, error) { return e.quota(ctx) }},
-	}
 }

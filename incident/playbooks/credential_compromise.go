@@ -1,0 +1,80 @@
+package playbooks
+
+import (
+	"fmt"
+	"strings"
+
+	"go.acu.edu.au/runbook/alert"
+	"go.acu.edu.au/runbook/incident"
+)
+
+// CredentialCompromise is the playbook for a credential that somebody else may have: it is
+// renewed, in the order in which the environment has them, so that nothing stops working;
+// the old one is worthless at the end of it. Then all sessions are ended, since some may
+// have been made with it.
+func CredentialCompromise(e Environment, desk SecurityDesk) incident.Playbook {
+	d := e.Defaults.filled()
+	const act, verify = "Renew", "Verify"
+	names := []string{"all"}
+	steps := []incident.Step{
+		withPhase(act, desk.notify("tell-security", e, func(s *incident.Scope) incident.Message {
+			return incident.Message{Title: "A credential of " + e.name() + " is compromised", Text: "It is being renewed: " + s.Text("credential") + ". All sessions are ended afterwards."}
+		})),
+	}
+	if desk.Preserve != nil {
+		steps = append(steps, desk.preserve("preserve", e))
+	}
+	for _, r := range e.Rotations {
+		names = append(names, r.Name)
+		steps = append(steps, e.rotate(r, func(s *incident.Scope) (bool, string) {
+			asked := s.Text("credential")
+			return asked == "all" || asked == r.Name, "only " + asked + " is compromised"
+		}))
+	}
+	steps = append(steps,
+		withPhase(verify, e.endSessions("end-sessions")),
+		well("well", "See that the application is well", d.Recover, d.Times, e.Probes.Application),
+		well("canvas-works", "See that Canvas works with it", d.Recover, 1, e.Probes.Canvas),
+		well("login-works", "See that users can sign in", d.Recover, 1, e.Probes.Login),
+		replacing(look("security", "Look at failed sign-ins", e.Probes.Security), `curl -s "https://qa-automation.acu.edu.au/health/security-metrics"`),
+		e.tell("tell-users", "resolved", func(*incident.Scope) incident.Message {
+			return incident.Message{Title: "Please sign in again", Text: "For reasons of security all sessions were ended. Nothing that was saved is lost."}
+		}),
+		desk.notify("tell-renewed", e, func(s *incident.Scope) incident.Message { return renewedText(e, s) }),
+		e.inform("tell-operators", func(s *incident.Scope) incident.Message { return renewedText(e, s) }),
+	)
+	return incident.Playbook{
+		Name: "credential-compromise", Environment: e.name(), Title: "A credential is compromised", Severity: alert.Critical,
+		About:  "A key, a token or a password of the application may be known to somebody else: it was in a log, in a repository, on a machine that was lost.",
+		Source: "Security Incidents, Credential Compromise",
+		Parameters: []incident.Parameter{
+			{Name: "credential", About: "The name of the credential, or all", Default: "all", Choices: names}, sinceWhen(),
+		},
+		Needs:  append(desk.needs(e), incident.Need{Name: "Rotations", Met: len(e.Rotations) > 0}, incident.Needs("Deployer", e.Deployer)),
+		Phases: []incident.Phase{{Name: act}, {Name: verify}},
+		Steps:  steps, Escalation: "those who answer for security, and the IT director",
+	}
+}
+
+// renewedText says which credentials were renewed, by name.
+func renewedText(e Environment, s *incident.Scope) incident.Message {
+	var done, left []string
+	for _, r := range e.Rotations {
+		if s.Did("rotate-" + r.Name) {
+			done = append(done, r.Name)
+			continue
+		}
+		left = append(left, r.Name)
+	}
+	lines := []string{"Renewed: " + or(strings.Join(done, ", "), "none"), "Left as they are: " + or(strings.Join(left, ", "), "none")}
+	if !s.Did("end-sessions") {
+		lines = append(lines, "The sessions were NOT ended.")
+	}
+	if security := saw(s, "security"); !security.Missing {
+		lines = append(lines, "Failed sign-ins: "+security.String())
+	}
+	if kept, ok := incident.Result[Preserved](s, "preserve"); ok {
+		lines = append(lines, "Evidence: "+kept.String())
+	}
+	return incident.Message{Title: fmt.Sprintf("Credentials of %s were renewed", e.name()), Text: strings.Join(lines, "\n")}
+}

@@ -1,0 +1,219 @@
+package playbooks_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"go.acu.edu.au/runbook/health"
+	"go.acu.edu.au/runbook/incident"
+	"go.acu.edu.au/runbook/incident/incidenttest"
+	"go.acu.edu.au/runbook/incident/playbooks"
+)
+
+// damaged makes the data wrong after the backup and the dump, and a newer backup of it.
+func (h *dataHouse) damaged() {
+	h.platform.Write("accounts\n")
+	if _, err := h.platform.CreateBackup(h.t.Context(), "hourly"); err != nil {
+		h.t.Fatal(err)
+	}
+	time.Sleep(time.Hour)
+}
+
+// restoreCase is a restore: how it ends, what it does, what the data is afterwards.
+type restoreCase struct {
+	parameters map[string]string
+	world      func(h *dataHouse, dumps *playbooks.Dumps)
+	answer     func(h *dataHouse) func(q incident.Question) incident.Answer
+	want       incident.RunState
+	does       []string
+	data       string
+	// asked are texts of the question to those who approve.
+	asked []string
+}
+
+const asideDump = "Keep runbook-run-1-put-aside"
+
+func restoreCases() map[string]restoreCase {
+	old := map[string]string{"from": "backup", "id": "b3"}
+	dump := map[string]string{"from": "dump"}
+	whole := []string{"SetDeployFreeze true", "Stop d2", asideDump, "RestoreBackup b3", "Start d2", "SetDeployFreeze false"}
+	saying := func(kind string) func(*dataHouse) func(incident.Question) incident.Answer {
+		return func(*dataHouse) func(incident.Question) incident.Answer {
+			return func(incident.Question) incident.Answer {
+				return incident.Answer{Kind: kind, Actor: "kim", Comment: "not during exams"}
+			}
+		}
+	}
+	return map[string]restoreCase{
+		"a backup that a person has chosen": {
+			parameters: old, does: whole, data: "accounts\ntasks\n",
+			asked: []string{"backup b3 (daily)", "There are 1 newer ones", "Destroyed: backup b", "A dump of what is there now is put aside first"},
+		},
+		"the newest from before the damage": {
+			parameters: map[string]string{"before": "2000-01-04T01:00:00Z"}, does: whole, data: "accounts\ntasks\n",
+		},
+		"a dump from off the platform, rehearsed first": {
+			parameters: dump,
+			world: func(h *dataHouse, _ *playbooks.Dumps) {
+				h.platform.SetTarget("rehearsal", "")
+				h.platform.SetTarget("live", "accounts\n")
+			},
+			does: []string{"Load rehearsal", "SetDeployFreeze true", "Stop d2", asideDump, "Load live", "Start d2", "SetDeployFreeze false"},
+			data: "accounts\n", asked: []string{"Destroyed: 1 tables, 9 bytes", "It was rehearsed"},
+		},
+		"without dumps nothing is put aside, and that is said": {
+			parameters: old, world: func(h *dataHouse, dumps *playbooks.Dumps) { *dumps = playbooks.Dumps{} },
+			does: []string{"SetDeployFreeze true", "Stop d2", "RestoreBackup b3", "Start d2", "SetDeployFreeze false"},
+			data: "accounts\ntasks\n", asked: []string{"Nothing of what is there now is put aside"},
+		},
+		"a platform that cannot stop the application": {
+			parameters: old, world: func(h *dataHouse, _ *playbooks.Dumps) { h.Stopper = nil },
+			does: []string{asideDump, "RestoreBackup b3"}, data: "accounts\ntasks\n",
+		},
+		"nobody approves": {
+			parameters: old, answer: saying(""), want: incident.StateFailed, data: "accounts\n",
+		},
+		"somebody says no": {
+			parameters: old, answer: saying(incident.AnswerDeny), want: incident.StateFailed, data: "accounts\n",
+		},
+		"a backup that there is none of": {
+			parameters: map[string]string{"id": "b99"}, want: incident.StateFailed, data: "accounts\n",
+		},
+		"a restore whose answer is lost is not sent again": {
+			parameters: old,
+			world:      func(h *dataHouse, _ *playbooks.Dumps) { h.platform.Fail("RestoreBackup", incident.ErrOutcomeUnknown) },
+			want:       incident.StateFailed, does: whole[:4], data: "accounts\ntasks\n",
+		},
+		"a dump that cannot be put aside stops it before anything is lost": {
+			parameters: old,
+			world:      func(h *dataHouse, _ *playbooks.Dumps) { h.vault.broken = errors.New("the bucket is not there") },
+			want:       incident.StateFailed, does: whole[:2], data: "accounts\n",
+		},
+		"what is stopped half way is taken back by a person": {
+			parameters: old,
+			world:      func(h *dataHouse, _ *playbooks.Dumps) { h.platform.Fail("RestoreBackup", incident.ErrBusy) },
+			answer: func(*dataHouse) func(incident.Question) incident.Answer {
+				return func(q incident.Question) incident.Answer {
+					if q.Kind == "approve" {
+						return incident.Answer{Kind: incident.AnswerApprove, Actor: "kim"}
+					}
+					return incident.Answer{Kind: incident.AnswerUndo, Actor: "kim", Comment: "later"}
+				}
+			},
+			want: incident.StateUndone, does: []string{"SetDeployFreeze true", "Stop d2", asideDump, "Start d2", "SetDeployFreeze false"}, data: "accounts\n",
+		},
+	}
+}
+
+// Requirement: RB-RESTORE, RB-PLAYBOOK-4-STEP-3-RESTORE
+func TestDatabaseRestore(t *testing.T) {
+	for name, c := range restoreCases() {
+		t.Run(name, func(t *testing.T) {
+			var question string
+			incidenttest.TestPlaybook(t, incidenttest.PlaybookHarness{
+				Want: c.want,
+				New: func(t testing.TB) incidenttest.PlaybookCase {
+					h := newDataHouse(t)
+					h.Defaults.Times = 1
+					dumps := h.vault.keeping()
+					h.damaged()
+					if c.world != nil {
+						c.world(h, &dumps)
+					}
+					h.begin()
+					answer := agreeing
+					if c.answer != nil {
+						answer = c.answer(h)
+					}
+					return incidenttest.PlaybookCase{
+						Playbook: playbooks.DatabaseRestore(h.Environment, dumps), Effects: h.effects, Parameters: c.parameters,
+						Answer: func(q incident.Question) incident.Answer {
+							if q.Step == "approve" {
+								question = q.Text
+							}
+							return answer(q)
+						},
+						Check: func(t testing.TB, run incident.Run) {
+							assert.Equal(t, append([]string{}, c.does...), append([]string{}, h.effects()...), stepsOf(run))
+							assert.Equal(t, c.data, h.platform.Data())
+							for _, text := range c.asked {
+								assert.Contains(t, question, text)
+							}
+						},
+					}
+				},
+				Repeatable: func(effect string) bool { return effect == asideDump }, // it replaces itself
+			})
+		})
+	}
+}
+
+// agreeing approves, and ends what has failed.
+func agreeing(q incident.Question) incident.Answer {
+	switch q.Kind {
+	case "approve":
+		return incident.Answer{Kind: incident.AnswerApprove, Actor: "kim"}
+	case "manual":
+		return incident.Answer{Kind: incident.AnswerDone, Actor: "kim"}
+	}
+	return incident.Answer{Kind: incident.AnswerAbort, Actor: "kim", Comment: "it has failed"}
+}
+
+// An approval of a restore is void if there is a newer backup by then, since that would be
+// deleted too.
+//
+// Requirement: RB-RESTORE
+func TestDatabaseRestoreAgreedToSomethingElse(t *testing.T) {
+	asked := 0
+	incidenttest.TestPlaybook(t, incidenttest.PlaybookHarness{
+		Want: incident.StateFailed,
+		New: func(t testing.TB) incidenttest.PlaybookCase {
+			h := newDataHouse(t)
+			h.damaged()
+			h.begin()
+			asked = 0
+			return incidenttest.PlaybookCase{
+				Playbook: playbooks.DatabaseRestore(h.Environment, h.vault.keeping()), Effects: func() []string { return nil },
+				Parameters: map[string]string{"id": "b3"},
+				Answer: func(q incident.Question) incident.Answer {
+					if q.Step != "approve" {
+						return agreeing(q)
+					}
+					if asked++; asked == 1 {
+						_, err := h.platform.CreateBackup(t.Context(), "made meanwhile")
+						require.NoError(t, err)
+					}
+					return incident.Answer{Kind: incident.AnswerApprove, Actor: "kim"}
+				},
+				Check: func(t testing.TB, run incident.Run) {
+					assert.Equal(t, 2, asked)
+					assert.Contains(t, run.Step("restore").Message, "go back to the step restore-plan")
+					assert.Equal(t, "accounts\n", h.platform.Data())
+				},
+			}
+		},
+	})
+}
+
+func TestDatabaseRestoreIsNotGoodUntilTheDatabaseIs(t *testing.T) {
+	incidenttest.TestPlaybook(t, incidenttest.PlaybookHarness{
+		Want: incident.StateFailed,
+		New: func(t testing.TB) incidenttest.PlaybookCase {
+			h := newDataHouse(t)
+			h.Defaults.Recover = time.Minute
+			h.say("database server", reads(health.Unhealthy, health.CauseAssertion, "the invariant is violated", nil))
+			return incidenttest.PlaybookCase{
+				Playbook: playbooks.DatabaseRestore(h.Environment, h.vault.keeping()), Effects: h.effects,
+				Check: func(t testing.TB, run incident.Run) {
+					assert.Equal(t, incident.StepFailed, run.Step("database-well").State)
+					assert.Equal(t, incident.StepPending, run.Step("tell-resolved").State)
+				},
+			}
+		},
+		Repeatable: func(effect string) bool { return effect == asideDump },
+	})
+}

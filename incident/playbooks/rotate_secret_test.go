@@ -1,0 +1,84 @@
+package playbooks_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"go.acu.edu.au/runbook/incident"
+	"go.acu.edu.au/runbook/incident/incidenttest"
+	"go.acu.edu.au/runbook/incident/playbooks"
+)
+
+// Requirement: RB-CREDENTIAL-SECRET-KEY, RB-CREDENTIAL-APPLY
+func TestRotateSecret(t *testing.T) {
+	const name, previous = "SECRET_KEY", "SECRET_KEY_PREVIOUS"
+	for test, c := range map[string]struct {
+		world func(h *securityHouse)
+		want  incident.RunState
+		does  []string
+		// kept says that the former secret is still what the application has.
+		kept bool
+	}{
+		"a secret": {does: []string{
+			"SetVariables SECRET_KEY,SECRET_KEY_PREVIOUS", "Redeploy d4", "SetVariables SECRET_KEY_PREVIOUS", "Redeploy d5", "EndSessions 12",
+		}},
+		"one that nobody can read is not lost": {
+			world: func(h *securityHouse) { h.platform.Configure(map[string]string{name: "0ld-value"}, name) },
+			want:  incident.StateFailed, does: []string{}, kept: true,
+		},
+		"one that somebody changes meanwhile is read again": {
+			world: func(h *securityHouse) { h.platform.Fail("SetVariables", incident.ErrStale) },
+			does: []string{
+				"SetVariables SECRET_KEY,SECRET_KEY_PREVIOUS", "Redeploy d4", "SetVariables SECRET_KEY_PREVIOUS", "Redeploy d5", "EndSessions 12",
+			},
+		},
+		"a deployment that fails leaves both": {
+			world: func(h *securityHouse) { h.platform.StartAs(incident.DeploymentFailed) },
+			want:  incident.StateFailed, does: []string{"SetVariables SECRET_KEY,SECRET_KEY_PREVIOUS", "Redeploy d4"}, kept: true,
+		},
+	} {
+		t.Run(test, func(t *testing.T) {
+			incidenttest.TestPlaybook(t, incidenttest.PlaybookHarness{
+				Want: c.want,
+				New: func(t testing.TB) incidenttest.PlaybookCase {
+					h := newSecurityHouse(t)
+					h.platform.Configure(map[string]string{name: "0ld-value"})
+					h.platform.Deploy(incident.Deployment{Commit: "3333333"})
+					h.Rotations = []playbooks.Rotation{h.RotateSecret(name, previous)}
+					if c.world != nil {
+						c.world(h)
+					}
+					desk := h.desk()
+					desk.Preserve = nil
+					return incidenttest.PlaybookCase{
+						Playbook: playbooks.CredentialCompromise(h.Environment, desk), Effects: h.effects,
+						Check: func(t testing.TB, run incident.Run) {
+							assert.Equal(t, c.does, h.effects(), stepsOf(run))
+							got, _ := h.platform.Got(name)
+							if c.kept {
+								assert.Equal(t, "0ld-value", got)
+								return
+							}
+							random, err := base64.StdEncoding.DecodeString(got)
+							require.NoError(t, err)
+							assert.Len(t, random, 32)
+							_, still := h.platform.Got(previous)
+							assert.False(t, still)
+							all, err := json.Marshal(run)
+							require.NoError(t, err)
+							assert.NotContains(t, string(all), got)
+							assert.NotContains(t, string(all), "0ld-value")
+						},
+					}
+				},
+				// A new secret that no deployment has yet may be written again, and what ends the
+				// former one may be deployed again.
+				Repeatable: repeatable("SetVariables SECRET_KEY,SECRET_KEY_PREVIOUS", "SetVariables SECRET_KEY_PREVIOUS"),
+			})
+		})
+	}
+}
