@@ -10,6 +10,7 @@
 //     by compare-and-set, deletes. [MemoryCredentials] is one in memory.
 //   - [SafeToRetry], which tells whether it is proven that a failed call did
 //     nothing.
+//   - [ReadOnly], a context in which nothing is changed: a plan is made in one.
 //
 // The rest is in sub-packages, and a host pays only for those it imports:
 //
@@ -21,10 +22,11 @@
 //   - lti is the tool side of LTI 1.3: how Canvas opens an application.
 //   - railway operates applications on Railway: what runs, roll back, restart,
 //     change, restore, and prove it.
-//   - incident has the ports through which an incident acts on platforms.
+//   - incident keeps incidents with clocks and escalation, and carries out playbooks
+//     that survive a crash and ask people.
 //
 // A host program constructs what it needs and passes it on. The library reads
-// no environment variables, files or flags, registers nothing globally, and
+// no environment variables and no flags, and no files but those that it is given, registers nothing globally, and
 // starts no goroutine before a method named Start or Run is called.
 //
 // Importing this package compiles nothing but the standard library.

@@ -25,6 +25,8 @@ type tape struct {
 	intents map[incident.StepID][]incident.Attempt
 	clock   time.Time
 	answers map[string][]incident.Signal
+	// awaited are the deadlines by topic.
+	awaited map[string]time.Time
 	// calls are the ids in the order in which this process made them.
 	calls []incident.StepID
 	// killAt counts down to the kill; negative means never. afterEffect kills when the
@@ -91,6 +93,10 @@ func (e *tape) Sleep(_ context.Context, id incident.StepID, until time.Time) err
 }
 
 func (e *tape) Await(_ context.Context, id incident.StepID, topic string, deadline time.Time) (incident.Signal, error) {
+	if e.awaited == nil {
+		e.awaited = make(map[string]time.Time)
+	}
+	e.awaited[topic] = deadline
 	if old, ok := e.entry(id); ok {
 		return *old.Signal, nil
 	}
@@ -224,7 +230,7 @@ func carryOut(t *testing.T, r *incident.Runner, start incident.RunStart, kill in
 	return nil
 }
 
-// Requirement: INC-DET-1, INC-DET-3, INC-DET-9, INC-ROLLBACK-ONCE
+// Requirement: INC-DET-1, INC-DET-3, INC-DET-4, INC-DET-9, INC-ROLLBACK-ONCE
 func TestARunThatIsKilledAnywhereGoesOnAndDoesNothingTwice(t *testing.T) {
 	for seed := range uint64(40) {
 		made := make(counted)

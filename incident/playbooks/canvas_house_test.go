@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"go.acu.edu.au/runbook/health"
 	"go.acu.edu.au/runbook/incident"
@@ -145,6 +147,8 @@ type story struct {
 	// rests on.
 	does []string
 	why  string
+	// plan means that the decision of a plan is all that there is to see.
+	plan bool
 	// check looks further.
 	check func(t testing.TB, c *canvasHouse, run incident.Run)
 }
@@ -154,6 +158,15 @@ func tellStories(t *testing.T, playbook func(c *canvasHouse) incident.Playbook, 
 	for name, s := range stories {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if s.plan {
+				synctest.Test(t, func(t *testing.T) {
+					c := newCanvasHouse(t)
+					s.world(c)
+					decided := c.planOf(t, playbook(c), s.with).Run.Step("decide")
+					assert.Contains(t, string(decided.Output)+decided.Message, s.why)
+				})
+				return
+			}
 			incidenttest.TestPlaybook(t, incidenttest.PlaybookHarness{
 				Want:       s.want,
 				Repeatable: func(effect string) bool { return strings.HasPrefix(effect, "Set") },
@@ -183,6 +196,18 @@ func tellStories(t *testing.T, playbook func(c *canvasHouse) incident.Playbook, 
 			})
 		})
 	}
+}
+
+// planOf plans a playbook.
+func (c *canvasHouse) planOf(t testing.TB, p incident.Playbook, with map[string]string) incident.Plan {
+	t.Helper()
+	runs := incident.NewMemoryRuns(incident.MemoryRunsConfig{})
+	defer func() { require.NoError(t, runs.Close(context.WithoutCancel(t.Context()))) }()
+	r, err := incident.NewRunner(incident.RunnerConfig{Playbooks: []incident.Playbook{p}, Runs: runs, Store: new(incident.MemoryStore)})
+	require.NoError(t, err)
+	plan, err := r.Plan(t.Context(), incident.Request{Environment: p.Environment, Playbook: p.Name, By: "jane", Parameters: with})
+	require.NoError(t, err)
+	return plan
 }
 
 // short returns effects without the ids of deployments.

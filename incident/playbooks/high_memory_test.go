@@ -124,7 +124,8 @@ func TestHighMemory(t *testing.T) {
 					incident.Series{Metric: incident.MetricMemoryLimit, Points: []incident.Point{{Time: time.Now(), Value: 1000e6}}},
 				)
 			},
-			why: "30 % of the memory is in use, as the platform says",
+			plan: true,
+			why:  "30 % of the memory is in use, as the platform says",
 		},
 		"megabytes are compared with the limit that is set": {
 			world: func(c *canvasHouse) {
@@ -133,7 +134,8 @@ func TestHighMemory(t *testing.T) {
 					return health.Result{Status: health.Healthy, Measurements: []health.Measurement{{Name: "memory_usage_mb", Value: 128, Unit: health.Megabytes}}}
 				})
 			},
-			why: "25 % of the memory is in use, as the application says",
+			plan: true,
+			why:  "25 % of the memory is in use, as the application says",
 		},
 		"what cannot be measured is not changed": {
 			world: func(*canvasHouse) {},

@@ -215,15 +215,12 @@ func TestPerformanceDegradationPlan(t *testing.T) {
 		c.say("activity", func() health.Result {
 			return health.Result{Status: health.Healthy, Measurements: []health.Measurement{{Name: "memory_usage", Value: 40, Unit: health.Percent}}}
 		})
-		runner, runs := c.runner(t, degradation(c))
-		plan, err := runner.Plan(t.Context(), incident.Request{Environment: "production", Playbook: "performance-degradation", By: "jane", Parameters: map[string]string{"workers": "12"}})
-		require.NoError(t, err)
+		plan := c.planOf(t, degradation(c), map[string]string{"workers": "12"})
 		set := plan.Run.Step("workers.set")
 		require.NotNil(t, set.Effect)
 		assert.Equal(t, "set ASYNC_WORKERS=12 of production, without deploying", set.Effect.Call)
 		assert.Equal(t, []string{"ASYNC_WORKERS: 4 becomes 12"}, set.Effect.Changes)
 		assert.Empty(t, plan.Problems)
-		require.NoError(t, runs.Close(context.WithoutCancel(t.Context())))
 	})
 }
 
@@ -244,9 +241,7 @@ func TestBaseline(t *testing.T) {
 		}})
 		c.Zone = sydney
 		c.slow(never)
-		runner, runs := c.runner(t, playbooks.PerformanceDegradation(c.Environment))
-		plan, err := runner.Plan(t.Context(), incident.Request{Environment: "production", Playbook: "performance-degradation", By: "jane"})
-		require.NoError(t, err)
+		plan := c.planOf(t, degradation(c), nil)
 		assert.JSONEq(t, `{
 			"metrics": [{"metric": "latency_p95", "unit": "seconds", "now": 2, "usual": 0.5, "days": 1}],
 			"not_measured": [
@@ -254,17 +249,7 @@ func TestBaseline(t *testing.T) {
 				"cpu: incidenttest: metric \"cpu\": not supported", "memory: incidenttest: metric \"memory\": not supported"
 			]
 		}`, string(plan.Run.Step("baseline").Output))
-		require.NoError(t, runs.Close(context.WithoutCancel(t.Context())))
 	})
-}
-
-// runner returns a runner of a playbook, for its plans.
-func (c *canvasHouse) runner(t testing.TB, p incident.Playbook) (*incident.Runner, *incident.MemoryRuns) {
-	t.Helper()
-	runs := incident.NewMemoryRuns(incident.MemoryRunsConfig{})
-	r, err := incident.NewRunner(incident.RunnerConfig{Playbooks: []incident.Playbook{p}, Runs: runs, Store: new(incident.MemoryStore)})
-	require.NoError(t, err)
-	return r, runs
 }
 
 func TestPerformanceDegradationNeeds(t *testing.T) {
