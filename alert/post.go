@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"go.acu.edu.au/runbook"
 )
 
 // Post tells everyone what somebody wrote: to all targets of the audience Everyone, or
@@ -15,6 +17,9 @@ import (
 // posted, in one thread. Nothing mutes them. Of a target with NeedsApproval, which must be
 // named, it becomes a [Draft].
 func (r *Router) Post(ctx context.Context, p Post, targets ...string) error {
+	if runbook.IsReadOnly(ctx) {
+		return fmt.Errorf("alert: post: %w", runbook.ErrReadOnly)
+	}
 	now := time.Now()
 	p.Components = maps.Clone(p.Components)
 	if !isID(p.ID, 100) || line(p.Title) == "" {
@@ -67,6 +72,9 @@ func (r *Router) everyone(names []string) (chosen []*target, err error) {
 // Test sends a test message to a target, at once and past the store, and returns
 // whether it arrived. The message says that it is one, and who sent it.
 func (r *Router) Test(ctx context.Context, name, by string) error {
+	if runbook.IsReadOnly(ctx) {
+		return fmt.Errorf("alert: test: %w", runbook.ErrReadOnly)
+	}
 	r.mu.Lock()
 	t := r.targets[name]
 	r.mu.Unlock()

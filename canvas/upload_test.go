@@ -295,7 +295,13 @@ func TestUploadEndsWithItsContext(t *testing.T) {
 	c, fake := campus(t)
 	course := ref(fake.Add(canvastest.Courses, canvastest.RootAccount, nil))
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err := c.UploadFile(ctx, course, canvas.Upload{Name: "x", Size: 1 << 20, Content: io.MultiReader(strings.NewReader("abc"), stopper(cancel), zeros{}), OnProgress: nil})
+	returned := make(chan struct{})
+	content := io.MultiReader(strings.NewReader("abc"), stopper(func() {
+		cancel()
+		<-returned // else all of it may have been sent before the end of the context is noticed
+	}))
+	_, err := c.UploadFile(ctx, course, canvas.Upload{Name: "x", Size: 1 << 20, Content: content})
+	close(returned)
 	require.ErrorIs(t, err, context.Canceled)
 	fake.Wait()
 	assert.Empty(t, all(t, c.Files(t.Context(), course, "")))

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // kindApproval is the kind of documents that are approvals.
@@ -57,16 +59,31 @@ type Answer struct {
 // out now is kept, and counts when one does.
 func (r *Runner) Answer(ctx context.Context, run, question string, a Answer) error {
 	fail := func(err error) error { return fmt.Errorf("incident: answer run %s: %w", run, err) }
-	view, err := r.Run(ctx, run)
+	record, err := r.cfg.Runs.Record(ctx, run, -1)
+	if err != nil {
+		return fail(err)
+	}
+	in, err := readInput(record.Input)
+	if err != nil {
+		return fail(err)
+	}
+	view, _, err := replay(ctx, record, in, time.Now())
 	if err != nil {
 		return err
 	}
 	q := view.Question
 	if q == nil || q.ID != question {
-		return fail(fmt.Errorf("it does not ask %s any more: it %s: %w", question, view.Text, ErrStale))
+		return fail(fmt.Errorf("it does not ask %s any more: %s: %w", question, view.Text, ErrStale))
 	}
-	if err := a.check(*q, view); err != nil {
+	if err := a.check(*q, view, in.Steps); err != nil {
 		return fail(err)
+	}
+	latest := record.At.Add(time.Duration(in.Timeout))
+	if !q.Deadline.IsZero() && q.Deadline.Before(latest) {
+		latest = q.Deadline
+	}
+	if !wallTime().Before(latest) {
+		return fail(fmt.Errorf("the time to answer was over at %s: %w", latest.UTC().Format(time.DateTime), ErrStale))
 	}
 	approval := Approval{ID: approvalID(run, q.ID), Question: *q, Playbook: view.Playbook, Environment: view.Environment, Incident: view.Incident, Status: "open"}
 	if q.Kind == "approve" && a.Kind == AnswerApprove {
@@ -82,7 +99,7 @@ func (r *Runner) Answer(ctx context.Context, run, question string, a Answer) err
 		}
 		return r.first(ctx, run, *q, s)
 	}
-	if err := r.castVote(ctx, approval.ID, s, entry); err != nil {
+	if err := r.castVote(ctx, approval, s, entry); err != nil {
 		return fail(err)
 	}
 	if err := r.cfg.Runs.Signal(ctx, run, q.ID, s); err != nil {
@@ -91,12 +108,34 @@ func (r *Runner) Answer(ctx context.Context, run, question string, a Answer) err
 	return nil
 }
 
-// check returns everything that is wrong with an answer to a question.
-func (a Answer) check(q Question, view Run) error {
+// wrongName returns what is wrong with the name of a person, or nil.
+func wrongName(name string) error {
+	switch {
+	case strings.TrimSpace(name) == "":
+		return errors.New("a name is required")
+	case utf8.RuneCountInString(name) > 100, !utf8.ValidString(name), strings.ContainsFunc(name, func(c rune) bool { return !unicode.IsGraphic(c) }):
+		return fmt.Errorf("%.100q is not a name: one has at most 100 characters, all of which can be seen", name)
+	case samePerson(name, program):
+		return fmt.Errorf("%q is the name of the program and not of a person", name)
+	}
+	return nil
+}
+
+// samePerson reports whether two names are of one person: upper and lower case, and how
+// many spaces there are, do not matter.
+func samePerson(a, b string) bool { return plainName(a) == plainName(b) }
+
+func plainName(name string) string { return strings.ToLower(strings.Join(strings.Fields(name), " ")) }
+
+// check returns everything that is wrong with an answer to a question, of a run with
+// these steps.
+func (a Answer) check(q Question, view Run, steps []StepSpec) error {
 	var errs []error
 	fail := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if a.Actor == "" {
 		fail("who answers is required")
+	} else if err := wrongName(a.Actor); err != nil {
+		fail("who answers: %w", err)
 	}
 	if !slices.Contains(q.Answers, a.Kind) {
 		fail("%q is none of %s", a.Kind, strings.Join(q.Answers, ", "))
@@ -104,7 +143,7 @@ func (a Answer) check(q Question, view Run) error {
 	if a.Comment == "" && !oneOf(a.Kind, AnswerApprove, AnswerRetry, AnswerDone) {
 		fail("a comment that says why is required")
 	}
-	if len(a.Comment) > 2000 || len(a.Output) > maxOutput {
+	if utf8.RuneCountInString(a.Comment) > 2000 || len(a.Output) > maxOutput {
 		fail("a comment has at most 2,000 characters, and an output at most 64 KiB")
 	}
 	if len(a.Output) > 0 && !json.Valid(a.Output) {
@@ -112,8 +151,10 @@ func (a Answer) check(q Question, view Run) error {
 	}
 	if s := view.Step(a.To); a.Kind == AnswerBack && (s == nil || s.State == StepPending) {
 		fail("the run has not come to a step %q that it could go back to", a.To)
+	} else if a.Kind == AnswerBack && !goesBack(steps, q.Step, a.To) {
+		fail("from step %s the run cannot go back into the middle of another one, to %q; go back to the one that it is within", q.Step, a.To)
 	}
-	if q.Kind == "approve" && a.Actor == q.Starter {
+	if q.Kind == "approve" && samePerson(a.Actor, q.Starter) {
 		fail("who started the run does not decide about it: %w", ErrNotPermitted)
 	}
 	if a.Kind == AnswerApprove && a.Plan != q.Plan {
@@ -139,7 +180,7 @@ func (a Answer) words() string {
 func (a Answer) signal(q Question) Signal {
 	s := Signal{ID: q.ID, Kind: a.Kind, Actor: a.Actor, Comment: a.Comment, Data: a.Output, At: wallTime()}
 	if q.Kind == "approve" {
-		s.ID += "/" + a.Actor
+		s.ID += "/" + plainName(a.Actor)
 	}
 	if a.Kind == AnswerBack {
 		s.Data = marshal(map[string]string{"to": a.To})
@@ -193,56 +234,82 @@ func approvalID(run, question string) string {
 	return "approval-" + hex.EncodeToString(sum[:12])
 }
 
-// asked keeps a question that people approve, where it can be found without the run.
-func (r *Runner) asked(ctx context.Context, start RunStart, in runInput, q Question) error {
+// asked keeps a question that people approve, where it can be found without the run. If
+// that cannot be done the run asks all the same: it has the question in its record, and
+// the first vote makes up for it.
+func (r *Runner) asked(ctx context.Context, start RunStart, in runInput, q Question) {
 	if q.Kind != "approve" {
-		return nil
+		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
 	a := Approval{ID: approvalID(start.ID, q.ID), Question: q, Playbook: in.Playbook, Environment: in.Environment, Incident: in.Incident, Status: "open"}
 	_, err := r.editApproval(ctx, a.ID, func(old *Approval) ([]Entry, error) {
 		a.Question.Votes = old.Question.Votes // asked again after a crash
 		*old = a
 		return nil, nil
 	})
-	return err
+	if err != nil {
+		r.cfg.Logger.WarnContext(ctx, "a question to people is not listed; the run shows it", "run", start.ID, "question", q.ID, "error", err)
+	}
 }
 
 // decided closes the approval of a question.
 func (r *Runner) decided(ctx context.Context, start RunStart, q Question, last Signal) {
-	if q.Kind != "approve" {
-		return
+	status := "approved"
+	if last.Expired {
+		status = "expired"
+	} else if last.Kind != AnswerApprove {
+		status = "denied"
 	}
-	_, err := r.editApproval(ctx, approvalID(start.ID, q.ID), func(a *Approval) ([]Entry, error) {
-		a.Question.Votes, a.Closed, a.Status = q.Votes, wallTime(), "approved"
-		if last.Expired {
-			a.Status = "expired"
-		} else if last.Kind != AnswerApprove {
-			a.Status = "denied"
-		}
-		return nil, nil
-	})
-	if err != nil {
-		r.cfg.Logger.WarnContext(ctx, "an approval that was decided is still listed as open", "run", start.ID, "question", q.ID, "error", err)
+	if q.Kind == "approve" {
+		r.closeApproval(ctx, start.ID, q, status)
 	}
 }
 
-// castVote records a vote, unless it is closed or that person has voted already.
-func (r *Runner) castVote(ctx context.Context, id string, s Signal, entry Entry) error {
-	_, err := r.editApproval(ctx, id, func(a *Approval) ([]Entry, error) {
-		if a.Status != "open" {
-			return nil, fmt.Errorf("it is %s already: %w", or(a.Status, "gone"), ErrStale)
+// closeApproval closes the approval of a question of a run. If that cannot be done,
+// Reconcile does it later.
+func (r *Runner) closeApproval(ctx context.Context, run string, q Question, status string) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	_, err := r.editApproval(ctx, approvalID(run, q.ID), func(a *Approval) ([]Entry, error) {
+		if a.ID == "" {
+			return nil, ErrNotFound // it could not be kept when it was asked
 		}
-		i := slices.IndexFunc(a.Question.Votes, func(v Signal) bool { return v.Actor == s.Actor })
-		if i >= 0 && a.Question.Votes[i].Kind != s.Kind {
-			return nil, fmt.Errorf("%s has said %s already: %w", s.Actor, a.Question.Votes[i].Kind, ErrStale)
+		a.Question.Votes, a.Closed, a.Status = q.Votes, wallTime(), status
+		return nil, nil
+	})
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		r.cfg.Logger.WarnContext(ctx, "an approval that was decided is still listed as open", "run", run, "question", q.ID, "error", err)
+	}
+}
+
+// castVote records a vote on what was asked, unless that is closed or the person has
+// voted already.
+func (r *Runner) castVote(ctx context.Context, asked Approval, s Signal, entry Entry) error {
+	_, err := r.editApproval(ctx, asked.ID, func(a *Approval) ([]Entry, error) {
+		if a.ID == "" {
+			*a = asked // which could not be kept when it was asked
 		}
-		if i >= 0 {
-			return nil, nil // the same again: it is sent again, and counts once
-		}
-		a.Question.Votes = append(a.Question.Votes, s)
-		return []Entry{entry}, nil
+		return a.vote(s, entry)
 	})
 	return err
+}
+
+// vote adds a vote, and returns the entry about it. The same again counts once.
+func (a *Approval) vote(s Signal, entry Entry) ([]Entry, error) {
+	if a.Status != "open" {
+		return nil, fmt.Errorf("it is %s already: %w", a.Status, ErrStale)
+	}
+	i := slices.IndexFunc(a.Question.Votes, func(v Signal) bool { return samePerson(v.Actor, s.Actor) })
+	switch {
+	case i < 0:
+		a.Question.Votes = append(a.Question.Votes, s)
+		return []Entry{entry}, nil
+	case a.Question.Votes[i].Kind != s.Kind:
+		return nil, fmt.Errorf("%s has said %s already: %w", s.Actor, a.Question.Votes[i].Kind, ErrStale)
+	}
+	return nil, nil
 }
 
 // editApproval changes an approval, and reads it again when somebody else was faster. An
@@ -263,7 +330,10 @@ func (r *Runner) editApproval(ctx context.Context, id string, edit func(a *Appro
 		if err != nil {
 			return a, err
 		}
-		doc = Document{Kind: kindApproval, ID: id, Version: doc.Version, Key: id, Open: a.Status == "open", Changed: wallTime(), Data: marshal(a)}
+		for i := range entries {
+			entries[i].Data = fitData(entries[i].Data)
+		}
+		doc = Document{Kind: kindApproval, ID: id, Version: doc.Version, Key: id, Open: a.Closed.IsZero(), Changed: wallTime(), Data: marshal(a)}
 		_, err = r.cfg.Store.Commit(ctx, Change{Documents: []Document{doc}, Entries: entries})
 		if err == nil {
 			return a, nil
@@ -287,26 +357,39 @@ func (r *Runner) Approvals(ctx context.Context) ([]Approval, error) {
 		if err := decode(doc.Data, &a); err != nil {
 			return nil, err
 		}
-		all = append(all, a)
+		if a.Status == "open" {
+			all = append(all, a)
+		}
 	}
 	slices.SortStableFunc(all, func(a, b Approval) int { return a.Question.Asked.Compare(b.Question.Asked) })
 	return all, nil
 }
 
 // Suggest asks people whether a run is to be started, and shows them the plan of it. It
-// starts when min have approved, within a time; zero means 1 and 30 minutes. A
+// starts when enough have approved, within a time; zero means 1 and 30 minutes. A
 // suggestion with the ID of one that there is is that one.
 func (r *Runner) Suggest(ctx context.Context, q Request, approvers int, within time.Duration) (Approval, error) {
+	if approvers < 0 || approvers > 20 || within < 0 {
+		return Approval{}, fmt.Errorf("incident: suggest %s in %s: %d approvers within %v: from 1 to 20 are possible, and no negative time", q.Playbook, q.Environment, approvers, within)
+	}
 	q.ID = or(q.ID, newRunID())
+	id, now := approvalID(q.ID, "start"), wallTime()
+	if there, err := r.approvalOf(ctx, id); err == nil {
+		return there, nil
+	} else if !errors.Is(err, ErrNotFound) {
+		return Approval{}, fmt.Errorf("incident: suggest %s in %s: %w", q.Playbook, q.Environment, err)
+	}
 	plan, err := r.Plan(ctx, q)
 	if err != nil {
 		return Approval{}, err
 	}
-	id, now := approvalID(q.ID, "start"), wallTime()
 	question := Question{
 		ID: "start", Kind: "approve", Title: fmt.Sprintf("Start %s in %s?", plan.Run.Title, q.Environment), Text: plan.Run.Text,
 		Answers: []string{AnswerApprove, AnswerDeny}, Asked: now, Deadline: now.Add(or(within, 30*time.Minute)), Min: or(approvers, 1),
 		Starter: q.By, Plan: plan.Hash, Effects: plan.effects(),
+	}
+	if len(plan.Problems) > 0 {
+		question.Text += "\n\n" + storeText(strings.Join(plan.Problems, "\n"), maxMessage)
 	}
 	a, err := r.editApproval(ctx, id, func(a *Approval) ([]Entry, error) {
 		if a.ID != "" {
@@ -338,7 +421,7 @@ func (r *Runner) AnswerSuggestion(ctx context.Context, id string, answer Answer)
 	if err != nil {
 		return fail(err)
 	}
-	if err := answer.check(a.Question, Run{}); err != nil {
+	if err := answer.check(a.Question, Run{}, nil); err != nil {
 		return fail(err)
 	}
 	if answer.Kind == AnswerApprove {
@@ -348,21 +431,20 @@ func (r *Runner) AnswerSuggestion(ctx context.Context, id string, answer Answer)
 	}
 	s := answer.signal(a.Question)
 	a, err = r.editApproval(ctx, id, func(a *Approval) ([]Entry, error) {
-		if a.Status != "open" || now.After(a.Question.Deadline) {
-			return nil, fmt.Errorf("it is not open any more: %w", ErrStale)
+		if a.Status == "open" && !now.Before(a.Question.Deadline) {
+			return nil, fmt.Errorf("the time to answer was over at %s: %w", a.Question.Deadline.Format(time.DateTime), ErrStale)
 		}
-		if contains(a.Question.Votes, func(v Signal) bool { return v.Actor == s.Actor }) {
-			return nil, nil
-		}
-		a.Question.Votes = append(a.Question.Votes, s)
+		entry := Entry{Chain: "audit", Kind: "answered", Actor: s.Actor, At: s.At, Text: a.Question.Title + " " + answer.words(), Data: marshal(answer)}
+		entries, err := a.vote(s, entry)
 		switch {
+		case err != nil:
+			return nil, err
 		case s.Kind == AnswerDeny:
 			a.Status, a.Closed = "denied", now
 		case len(a.Question.Votes) >= a.Question.Min:
 			a.Status = "approved" // and not closed: it is started yet
 		}
-		entry := Entry{Chain: "audit", Kind: "answered", Actor: s.Actor, At: s.At, Text: a.Question.Title + " " + answer.words(), Data: marshal(answer)}
-		return []Entry{entry}, nil
+		return entries, nil
 	})
 	if err != nil {
 		return fail(err)
@@ -373,7 +455,7 @@ func (r *Runner) AnswerSuggestion(ctx context.Context, id string, answer Answer)
 	return r.startApproved(ctx, a)
 }
 
-// approvalOf reads an approval.
+// approvalOf reads a suggestion.
 func (r *Runner) approvalOf(ctx context.Context, id string) (Approval, error) {
 	doc, err := r.cfg.Store.Document(ctx, kindApproval, id)
 	if err != nil {
@@ -409,58 +491,4 @@ func (r *Runner) startApproved(ctx context.Context, a Approval) (Approval, error
 		return a, fmt.Errorf("incident: suggestion %s: %w", a.ID, err)
 	}
 	return a, nil
-}
-
-// Reconcile finishes what a crash has cut off: votes that were recorded and did not
-// reach their run, and runs that were approved and did not start; and it closes
-// suggestions whose time is over. A host calls it when it starts, and every minute or so.
-// It goes on after an error, and returns all of them.
-func (r *Runner) Reconcile(ctx context.Context) error {
-	var errs []error
-	now := wallTime()
-	since := now.Add(-7 * 24 * time.Hour)
-	for doc, err := range r.cfg.Store.Documents(ctx, DocumentQuery{Kind: kindApproval, Since: since}) {
-		if err != nil {
-			return errors.Join(append(errs, fmt.Errorf("incident: approvals: %w", err))...)
-		}
-		var a Approval
-		if err := decode(doc.Data, &a); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		if a.Closed.IsZero() {
-			errs = append(errs, r.reconcile(ctx, a, now))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (r *Runner) reconcile(ctx context.Context, a Approval, now time.Time) error {
-	switch {
-	case a.Start != nil && a.Status == "approved":
-		_, err := r.startApproved(ctx, a)
-		return err
-	case a.Start != nil && now.After(a.Question.Deadline):
-		_, err := r.editApproval(ctx, a.ID, func(a *Approval) ([]Entry, error) {
-			a.Status, a.Closed = "expired", now
-			return []Entry{{Chain: "audit", Key: a.ID + "/expired", Kind: "expired", Actor: program, At: now, Text: a.Question.Title + " nobody approved it in time"}}, nil
-		})
-		return err
-	case a.Start != nil:
-		return nil
-	}
-	for _, vote := range a.Question.Votes {
-		err := r.cfg.Runs.Signal(ctx, a.Question.Run, a.Question.ID, vote)
-		if errors.Is(err, ErrStale) || errors.Is(err, ErrNotFound) { // the run has ended
-			_, err := r.editApproval(ctx, a.ID, func(a *Approval) ([]Entry, error) {
-				a.Status, a.Closed = "void", now
-				return nil, nil
-			})
-			return err
-		}
-		if err != nil {
-			return fmt.Errorf("incident: approval %s: %w", a.ID, err)
-		}
-	}
-	return nil
 }

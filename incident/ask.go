@@ -9,29 +9,35 @@ import (
 	"time"
 )
 
+// maxQuestion is how many characters a question has at most.
+const maxQuestion = 10000
+
 // ask puts a question to people: it is recorded, told and listed.
 func (x *interpreter) ask(ctx context.Context, spec StepSpec, q Question, fill func(ctx context.Context, q *Question) Outcome) (Question, Outcome, error) {
 	id := x.name(spec.ID + "/ask")
 	q.ID, q.Run, q.Step, q.Starter = string(id), x.start.ID, spec.ID, x.start.By
-	within := time.Duration(spec.Within)
+	within, latest := time.Duration(spec.Within), x.deadline
 	o, err := x.record(ctx, id, func(ctx context.Context) (o Outcome) {
 		defer recoverTo(&o, Failed)
 		q.Asked = wallTime()
 		if within > 0 && q.Kind != "decide" {
-			q.Deadline = q.Asked.Add(within)
+			if q.Deadline = q.Asked.Add(within); q.Deadline.After(latest) {
+				q.Deadline = latest
+			}
 		}
 		if fill != nil {
 			if o := fill(ctx, &q); o.Status != Done {
 				return o
 			}
 		}
-		if x.host != nil {
-			if err := x.host.asked(ctx, x.start, x.in, q); err != nil {
-				return Outcome{Status: Failed, Message: "people could not be asked: " + err.Error()}
-			}
+		q.Text = storeText(q.Text, maxQuestion)
+		data, problem := encode(q)
+		if problem != "" {
+			return Outcome{Status: Failed, Code: codeTooLarge, Message: "people cannot be asked: what they would have to read is too much: " + problem}
 		}
+		x.host.asked(ctx, x.start, x.in, q)
 		x.emit(ctx, Event{Key: q.ID, Kind: EventAsked, Step: spec.ID, At: q.Asked, Text: q.Title, Question: &q})
-		return Outcome{Status: Done, Output: marshal(q)}
+		return Outcome{Status: Done, Output: data}
 	})
 	if err != nil || o.Status != Done {
 		return q, o, err
@@ -60,9 +66,7 @@ func (x *interpreter) answered(ctx context.Context, spec StepSpec, q Question, s
 		step.By, step.Decided = s.Actor, strings.TrimSuffix(s.Kind+": "+s.Comment, ": ")
 	}
 	_, err := x.record(ctx, StepID(q.ID+"/decided"), func(ctx context.Context) Outcome {
-		if x.host != nil {
-			x.host.decided(ctx, x.start, q, s)
-		}
+		x.host.decided(ctx, x.start, q, s)
 		waited := wallTime().Sub(q.Asked).Seconds()
 		data := marshal(map[string]any{"question": q.ID, "answer": s.Kind, "votes": q.Votes, "waited": waited})
 		x.emit(ctx, Event{Key: q.ID + "/decided", Kind: EventDecided, Step: spec.ID, Actor: s.Actor, Text: text, Data: data})
@@ -95,10 +99,10 @@ func (x *interpreter) choose(ctx context.Context, spec StepSpec, q Question) (Si
 
 // decide asks a person what to do about a step that has failed, or may have.
 func (x *interpreter) decide(ctx context.Context, spec StepSpec, out Outcome) (f flow, again bool, err error) {
-	answer, err := x.choose(ctx, spec, Question{
-		Kind: "decide", Title: fmt.Sprintf("%s: %s", spec.Title, happened(out)), Text: out.Message,
-		Answers: []string{AnswerRetry, AnswerSkip, AnswerDone, AnswerBack, AnswerUndo, AnswerAbort},
-	})
+	if x.over() {
+		return x.late(), false, nil
+	}
+	answer, err := x.choose(ctx, spec, x.decision(spec, out))
 	if err != nil {
 		return flow{}, false, err
 	}
@@ -108,7 +112,7 @@ func (x *interpreter) decide(ctx context.Context, spec StepSpec, out Outcome) (f
 	}
 	switch answer.Kind {
 	case AnswerRetry:
-		x.ordered[spec.ID] = answer.Actor != program
+		x.order(spec, answer.Actor != program)
 		return flow{}, true, nil
 	case AnswerDone:
 		done := Outcome{Status: Done, Output: answer.Data, Message: "done, says " + answer.Actor, Began: out.Began, Ended: x.now}
@@ -116,13 +120,74 @@ func (x *interpreter) decide(ctx context.Context, spec StepSpec, out Outcome) (f
 		return flow{}, false, nil
 	case AnswerSkip:
 		x.leaveOut(spec, fmt.Sprintf("left out by %s: %s", answer.Actor, answer.Comment))
+		x.left[spec.ID] = x.come[spec.ID]
 		return flow{}, false, nil
 	case AnswerBack:
+		if !x.goesBack(spec.ID, answerTo(answer)) {
+			return x.decide(ctx, spec, out) // and ask again
+		}
 		return flow{kind: flowJump, to: answerTo(answer)}, false, nil
 	case AnswerUndo:
+		x.undoOrdered = answer.Actor != program
 		return flow{kind: flowUndo, why: why}, false, nil
 	}
 	return flow{kind: flowAbort, why: why}, false, nil
+}
+
+// order notes whether a person wants a step to be made, and those of a group with it.
+func (x *interpreter) order(spec StepSpec, wanted bool) {
+	x.ordered[spec.ID] = wanted
+	if spec.Kind == KindParallel {
+		for _, s := range spec.Steps {
+			x.ordered[s.ID] = wanted
+		}
+	}
+}
+
+// decision is the question what to do about a step that has failed, or may have. Where
+// people did not approve, nobody goes on as if they had.
+func (x *interpreter) decision(spec StepSpec, out Outcome) Question {
+	answers := []string{AnswerRetry, AnswerSkip, AnswerDone, AnswerBack, AnswerUndo, AnswerAbort}
+	if x.refused(spec) {
+		answers = []string{AnswerRetry, AnswerBack, AnswerUndo, AnswerAbort}
+	}
+	var undo []string
+	for _, u := range slices.Backward(x.undo) {
+		undo = append(undo, u.spec.Title)
+	}
+	return Question{
+		Kind: "decide", Title: fmt.Sprintf("%s: %s", spec.Title, happened(out)), Answers: answers,
+		Text: storeText(out.Message, maxMessage) + choices(out, answers, undo),
+	}
+}
+
+// refused reports whether a step is an approval that was not given, or a playbook within
+// that ended with one.
+func (x *interpreter) refused(spec StepSpec) bool {
+	if spec.Kind == KindApprove {
+		return x.scope.outcomes[spec.ID].Status == Failed
+	}
+	return spec.Kind == KindSub && slices.ContainsFunc(spec.Steps, x.refused)
+}
+
+// goesBack reports whether the flow can go back from a step to another one.
+func (x *interpreter) goesBack(from, to string) bool {
+	s := x.at(to)
+	return s != nil && s.State != StepPending && goesBack(x.in.Steps, from, to)
+}
+
+// goesBack reports whether one step can be gone back to from another: if it stands beside
+// it, or beside a group or a playbook that the other is within.
+func goesBack(list []StepSpec, from, to string) bool {
+	if slices.ContainsFunc(list, func(s StepSpec) bool { return s.ID == to }) {
+		return within(list, from)
+	}
+	return slices.ContainsFunc(list, func(s StepSpec) bool { return s.Kind == KindSub && goesBack(s.Steps, from, to) })
+}
+
+// within reports whether a step is one of a list, or within one.
+func within(list []StepSpec, id string) bool {
+	return slices.ContainsFunc(list, func(s StepSpec) bool { return s.ID == id || within(s.Steps, id) })
 }
 
 // happened says how a step ended.
@@ -201,6 +266,9 @@ func manualOutcome(s Signal, began, now time.Time) Outcome {
 // approve makes an [Approve]. An approval that is bound is void if what would be done
 // has changed meanwhile; people are asked again then, three times at most.
 func (x *interpreter) approve(ctx context.Context, spec StepSpec) (flow, bool, error) {
+	if x.planning && x.part != nil {
+		return flow{kind: flowStop}, false, nil
+	}
 	x.visit(spec)
 	if x.planning {
 		return x.settle(ctx, spec, Outcome{Status: Done, Began: x.now, Ended: x.now})
@@ -224,6 +292,9 @@ func (x *interpreter) approve(ctx context.Context, spec StepSpec) (flow, bool, e
 			return flow{}, false, err
 		}
 		if last.Kind == AnswerBack {
+			if s := x.at(spec.ID); s != nil {
+				s.State = StepPending
+			}
 			return flow{kind: flowJump, to: answerTo(last)}, false, nil
 		}
 		same, err := x.samePlan(ctx, spec, q, last)
@@ -268,7 +339,7 @@ func (x *interpreter) question(spec StepSpec) func(ctx context.Context, q *Quest
 		if !spec.Bound {
 			return Outcome{Status: Done}
 		}
-		plan, err := rest.plan(ctx)
+		plan, err := makePlan(ctx, rest)
 		if err != nil {
 			return Outcome{Status: Failed, Message: "what would be done could not be told: " + err.Error()}
 		}
@@ -285,14 +356,14 @@ func (x *interpreter) vote(ctx context.Context, q *Question) (Signal, error) {
 		if err != nil || s.Expired {
 			return s, err
 		}
-		voted := contains(q.Votes, func(v Signal) bool { return v.Actor == s.Actor })
+		voted := slices.ContainsFunc(q.Votes, func(v Signal) bool { return samePerson(v.Actor, s.Actor) })
 		switch {
-		case s.Actor == "" || s.Actor == q.Starter || voted:
+		case s.Actor == "" || samePerson(s.Actor, q.Starter) || voted:
 			continue // nobody approves what they started, or twice
 		case s.Kind == AnswerDeny:
 			q.Votes = append(q.Votes, s)
 			return s, nil
-		case s.Kind == AnswerBack && x.at(answerTo(s)) != nil:
+		case s.Kind == AnswerBack && x.goesBack(q.Step, answerTo(s)):
 			q.Votes = append(q.Votes, s)
 			return s, nil
 		case s.Kind == AnswerApprove:
@@ -311,11 +382,12 @@ func (x *interpreter) samePlan(ctx context.Context, spec StepSpec, q Question, l
 	}
 	rest := x.aside()
 	o, err := x.record(ctx, StepID(q.ID+"/same"), func(ctx context.Context) Outcome {
-		plan, err := rest.plan(ctx)
+		plan, err := makePlan(ctx, rest)
 		if err == nil && plan.Hash == q.Plan {
 			return Outcome{Status: Done}
 		}
 		text := fmt.Sprintf("%s: the approval is void: what would be done has changed since", spec.Title)
+		x.host.closeApproval(ctx, x.start.ID, q, "void")
 		x.emit(ctx, Event{Key: q.ID + "/void", Kind: EventDecided, Step: spec.ID, Text: text})
 		return Outcome{Status: Failed, Message: text}
 	})

@@ -16,7 +16,7 @@ const (
 	codeExpired     = "expired"      // nobody answered in time
 	codeDenied      = "denied"       // somebody said no
 	codeTooLarge    = "too large"    // its output is too large, or cannot be marshalled
-	codeCancelled   = "cancelled"    // the run was cancelled while it was made
+	codeLate        = "too late"     // the time of the run was over before it began
 )
 
 // codes are the sentinels that an outcome can name. The first that fits is taken.
@@ -71,5 +71,5 @@ func isFinal(code string) bool {
 			return c.final
 		}
 	}
-	return oneOf(code, codeUnknownStep, codeHeld, codeTooLarge, codeCancelled)
+	return oneOf(code, codeUnknownStep, codeHeld, codeTooLarge, codeLate)
 }

@@ -144,7 +144,7 @@ func started(t *testing.T, p incident.Playbook) (*incident.Runner, incident.RunS
 	record, err := runs.Record(t.Context(), run.ID, -1)
 	require.NoError(t, err)
 	require.NoError(t, runs.Close(t.Context()))
-	record.RunStart.At = time.Date(2026, 11, 27, 3, 0, 0, 0, time.UTC)
+	record.RunStart.At = time.Now().UTC().Truncate(time.Microsecond)
 	return r, record.RunStart
 }
 

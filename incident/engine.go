@@ -3,6 +3,8 @@ package incident
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"iter"
 	"time"
 )
@@ -30,7 +32,8 @@ type Engine interface {
 	Sleep(ctx context.Context, id StepID, until time.Time) error
 	// Await returns the next signal of a topic, or at deadline one that has Expired set;
 	// a zero deadline means never. Signals wait until they are awaited, in the order in
-	// which they were sent, and each is returned once.
+	// which they were sent, and each is returned once. A signal that came after the
+	// deadline does not count; it waits for the next one that awaits its topic.
 	Await(ctx context.Context, id StepID, topic string, deadline time.Time) (Signal, error)
 }
 
@@ -122,11 +125,12 @@ type Program func(ctx context.Context, e Engine, run RunStart) (json.RawMessage,
 // long as the process lives; package durable keeps them in a database.
 //
 // Methods may be called concurrently, and for runs of other processes too. A run that
-// does not exist is [ErrNotFound].
+// does not exist is [ErrNotFound]. With a read-only context those that change something
+// refuse with runbook.ErrReadOnly before anything else.
 type Runs interface {
 	// Start begins a run, or queues it behind the one that holds its lock, and returns
 	// when it is recorded. Starting again with an ID that there is already does nothing
-	// if everything is the same, and is [ErrStale] otherwise. With Refuse, and another
+	// if everything but At is the same, and is [ErrStale] otherwise. With Refuse, and another
 	// run that has the lock or waits for it, the error is [ErrBusy]. An error that is
 	// none of these and not safe to retry leaves open whether it began; the same ID can
 	// be started again to find out.
@@ -200,6 +204,26 @@ type RunStart struct {
 	// Fork is the run from which it was forked, if it was, and ForkStep where.
 	Fork     string `json:"fork,omitempty"`
 	ForkStep StepID `json:"fork_step,omitempty"`
+	// Reason is why it was forked, see [RunFork].
+	Reason string `json:"reason,omitempty"`
+}
+
+// Validate returns everything that is wrong with a run that is to be started, or nil.
+// Implementations of [Runs] call it before they do anything.
+func (r RunStart) Validate() error {
+	var problems []error
+	if !validRunID(r.ID) {
+		problems = append(problems, fmt.Errorf("its ID is not made of 1 to %d letters, digits, - and _", maxRunID))
+	}
+	if r.Program == "" {
+		problems = append(problems, errors.New("it names no program"))
+	}
+	if len(r.Input) > maxInput {
+		problems = append(problems, fmt.Errorf("its input has %d bytes, and may have %d; put what is large elsewhere, and refer to it", len(r.Input), maxInput))
+	} else if len(r.Input) > 0 && !json.Valid(r.Input) {
+		problems = append(problems, errors.New("its input is not JSON"))
+	}
+	return errors.Join(problems...)
 }
 
 // RunStatus is how far a run is.

@@ -48,8 +48,8 @@ func (s *escalation) call(ctx context.Context) error {
 func (s *escalation) lookUp(ctx context.Context, id StepID) (found lookedUp, err error) {
 	q := lookUpQuery{
 		incident: s.inc, level: s.levelAt(s.next), policy: s.in.Policy, severity: s.severity, forced: s.why.kind == signalForce,
-		// A Manager knows of one acknowledgement, and need not know that one expired here.
-		believe: s.needed() == 1 && (s.why.kind == "" || s.why.kind == reasonExpired), since: s.expired,
+		// A Manager knows of one acknowledgement, and need not know that it is not enough here.
+		believe: s.needed() == 1 && (s.why.kind == "" || s.why.kind == reasonExpired), since: s.doubted,
 	}
 	outcomes, err := s.engine.Steps(ctx, []Call{{ID: id, Do: func(ctx context.Context, _ []Attempt) Outcome { return s.host.lookUp(ctx, q) }}})
 	if err != nil {

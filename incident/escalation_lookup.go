@@ -121,7 +121,8 @@ func isTaken(inc Incident, now time.Time) bool {
 	return inc.State == Mitigated || inc.State == Acknowledged && (inc.AckExpires.IsZero() || inc.AckExpires.After(now))
 }
 
-// lookedUpAck is when an incident was acknowledged last, and by whom, if that counts.
+// lookedUpAck is when an incident was acknowledged last, and by whom, if that counts; of
+// one that is mitigated it is the present.
 type lookedUpAck struct {
 	AckAt time.Time `json:"ack_at,omitzero"`
 	By    string    `json:"by,omitempty"`
@@ -139,6 +140,9 @@ func (x *Escalations) lookUpAck(ctx context.Context, id string) Outcome {
 	var found lookedUpAck
 	if isTaken(inc, time.Now()) {
 		found = lookedUpAck{inc.AckAt, orWords(cleanLine(inc.AcknowledgedBy), "somebody")}
+	}
+	if inc.State == Mitigated { // it does not expire then
+		found.AckAt = time.Now()
 	}
 	output, err := json.Marshal(found)
 	if err != nil {

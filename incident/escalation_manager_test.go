@@ -116,10 +116,10 @@ func TestEscalationWhenTheManagerSaysThatNobodyTakesCare(t *testing.T) {
 	})
 }
 
-// The time of the policy is over, of which the Manager knows nothing: an acknowledgement
-// that it was given since counts, and one that it was given before does not.
+// Each acknowledgement begins the time of the policy anew, also one of somebody who takes
+// it over. When it is over the incident is triggered again.
 //
-// Requirement: INC-ESC-ACK-TIMEOUT
+// Requirement: INC-ESC-ACK-TIMEOUT, INC-ASK-ACK-EXPIRES
 func TestEscalationWhoseOwnTimeIsOver(t *testing.T) {
 	t.Parallel()
 	policy := threeLevels()
@@ -134,16 +134,82 @@ func TestEscalationWhoseOwnTimeIsOver(t *testing.T) {
 		w.wait(time.Second)
 		ack("Ana")
 		w.wait(50 * time.Minute)
-		ack("Bo") // takes it over, which the escalation is not told
+		ack("Bo") // takes it over
 		w.wait(59 * time.Minute)
 		require.Equal(t, []string{"0s ana firing"}, w.told())
 		w.wait(2 * time.Minute)
 		assert.Equal(t, []string{"1h50m1s ana reminder"}, w.told()[1:])
 		assert.Contains(t, w.last("ana").Text, "Bo acknowledged, and nothing was heard since.")
+		got, err := m.Incident(w.ctx, inc.ID)
+		require.NoError(t, err)
+		assert.Equal(t, incident.Triggered, got.State)
+		assert.Empty(t, got.AcknowledgedBy)
+		assert.Equal(t, incident.Triggered, got.Told.Escalation, "it need not be told what it said")
 		w.wait(time.Minute)
-		ack("Cy") // which the escalation is not told either
-		w.wait(time.Hour)
+		ack("Cy")
+		w.wait(59 * time.Minute)
 		assert.Empty(t, w.channels["bo"].Notifications(), "the next level is not called")
 		assert.Contains(t, escalationLines(w, m, inc.ID), "Cy takes care: nobody is called any more.")
+	})
+}
+
+// A level that takes several acknowledgements gets each that the Manager is given; until
+// then the next level is called, and what was not enough does not become enough later.
+func TestEscalationOfAManagerThatNeedsSeveral(t *testing.T) {
+	t.Parallel()
+	policy := threeLevels()
+	policy.Levels[0].MultiAck = true
+	policy.Levels[0].Targets = append(policy.Levels[0].Targets, incident.EscalationTarget{Channel: "cy"})
+	run := func(name string, test func(t *testing.T, w *escalationWorld, ack func(by string))) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			escalateManaged(t, policy, func(*incident.ManagerConfig) {}, func(t *testing.T, w *escalationWorld, m *incident.Manager) {
+				inc, err := m.Open(w.ctx, incident.Opening{By: "Eve", Title: "Canvas does not answer", Severity: alert.Critical})
+				require.NoError(t, err)
+				w.wait(time.Second)
+				test(t, w, func(by string) {
+					_, err := m.Acknowledge(w.ctx, inc.ID, incident.Ack{By: by})
+					require.NoError(t, err)
+					w.wait(time.Second)
+				})
+			})
+		})
+	}
+	run("both", func(t *testing.T, w *escalationWorld, ack func(by string)) {
+		ack("Ana")
+		ack("Cy")
+		w.wait(3 * time.Hour)
+		assert.Empty(t, w.channels["bo"].Notifications())
+	})
+	run("one", func(t *testing.T, w *escalationWorld, ack func(by string)) {
+		ack("Ana")
+		ack("Ana")
+		w.wait(3 * time.Hour)
+		assert.NotEmpty(t, w.channels["bo"].Notifications())
+		assert.NotEmpty(t, w.channels["infra"].Notifications(), "nobody of the second level has acknowledged")
+	})
+}
+
+// Users are no longer hurt: nobody is woken because nothing was heard.
+func TestEscalationOfWhatIsMitigated(t *testing.T) {
+	t.Parallel()
+	policy := threeLevels()
+	policy.AckTimeout = time.Hour
+	escalateManaged(t, policy, func(*incident.ManagerConfig) {}, func(t *testing.T, w *escalationWorld, m *incident.Manager) {
+		inc, err := m.Open(w.ctx, incident.Opening{By: "Dee", Title: "Canvas does not answer", Severity: alert.Critical})
+		require.NoError(t, err)
+		w.wait(time.Second)
+		_, err = m.Acknowledge(w.ctx, inc.ID, incident.Ack{By: "Ana"})
+		require.NoError(t, err)
+		w.wait(time.Minute)
+		_, err = m.Mitigate(w.ctx, inc.ID, "Ana", "the old version works")
+		require.NoError(t, err)
+		w.wait(5 * time.Hour)
+		assert.Equal(t, []string{"0s ana firing"}, w.told())
+		got, err := m.Reopen(w.ctx, inc.ID, "Bo", "it is back")
+		require.NoError(t, err)
+		require.Equal(t, incident.Acknowledged, got.State)
+		w.wait(2 * time.Hour)
+		assert.Contains(t, w.told(), "6h0m1s ana reminder", "an hour after it was seen to be mitigated last")
 	})
 }

@@ -40,11 +40,12 @@ type escalation struct {
 	// acks are who has acknowledged since a level was called last.
 	acks []string
 	// taken means that the acknowledgements are enough, by whom and when it was heard of
-	// last; it expires at ackDue. expired is when one did, of which a Manager need not know.
+	// last; it expires at ackDue. doubted is when one expired, or was not enough, although
+	// the incident may say that somebody takes care.
 	taken         bool
 	takenBy       string
 	ackAt, ackDue time.Time
-	expired       time.Time
+	doubted       time.Time
 
 	over          bool
 	conversations map[string]*conversation
@@ -188,9 +189,9 @@ func (s *escalation) expire(ctx context.Context, at time.Time) error {
 	}
 	by := s.takenBy
 	s.release(reasonExpired, by, at)
-	s.expired = at
+	s.doubted = at
 	return s.note(ctx, EscalationEvent{
-		Kind: EscalationExpired, Next: at,
+		Kind: EscalationExpired, At: at, Next: at,
 		Text: fmt.Sprintf("Nothing was heard for %s since %s acknowledged: calls begin again.", inSpan(s.in.Policy.AckTimeout), by),
 	})
 }
@@ -238,6 +239,9 @@ func (s *escalation) on(ctx context.Context, sig Signal) error {
 // acknowledged takes an acknowledgement.
 func (s *escalation) acknowledged(ctx context.Context, sig Signal) error {
 	if s.taken {
+		if !slices.Contains(s.acks, sig.Actor) {
+			s.takenBy = sig.Actor
+		}
 		s.renew(sig.At)
 		return nil
 	}
@@ -245,6 +249,7 @@ func (s *escalation) acknowledged(ctx context.Context, sig Signal) error {
 		s.acks = append(s.acks, sig.Actor)
 	}
 	if missing := s.needed() - len(s.acks); missing > 0 {
+		s.doubted = sig.At
 		return s.note(ctx, EscalationEvent{
 			Kind: EscalationPart, At: sig.At, Actor: sig.Actor, Next: s.due,
 			Text: fmt.Sprintf("%s has acknowledged; %d more of level %d, %s, have to.", sig.Actor, missing, s.at.level+1, s.levelAt(s.at).Name),
@@ -263,7 +268,7 @@ func (s *escalation) needed() int {
 
 // take stops the calls, since somebody takes care.
 func (s *escalation) take(ctx context.Context, by string, at time.Time) error {
-	s.taken, s.takenBy, s.expired, s.why = true, by, time.Time{}, callReason{}
+	s.taken, s.takenBy, s.doubted, s.why = true, by, time.Time{}, callReason{}
 	s.renew(at)
 	told, err := s.tellAll(ctx, alert.KindUpdate, at)
 	if err != nil {

@@ -117,7 +117,7 @@ func TestAcknowledgementExpires(t *testing.T) {
 		assert.Equal(t, []string{"3h0m0s bo reminder", "3h15m0s infra firing"}, w.told()[3:], "from the level that was reached")
 		assert.Equal(t, []string{"3h0m0s expired 2", "3h0m0s called 2", "3h15m0s called 3", "3h30m0s exhausted 3"}, w.happened()[3:])
 		assert.Contains(t, w.last("bo").Title, "STILL CRITICAL production")
-		assert.Contains(t, w.last("bo").Text, "Bo acknowledged, and nothing was heard since.")
+		assert.Contains(t, w.last("bo").Text, "Cy acknowledged, and nothing was heard since.")
 		w.do(w.x.Acknowledged(w.ctx, run, "Bo"))
 		w.do(w.x.Ended(w.ctx, run))
 	})

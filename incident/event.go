@@ -8,6 +8,7 @@ import (
 // An Event is something that happened in a run of a playbook.
 type Event struct {
 	// Key makes it one: an event that comes twice, because of a crash, has the same.
+	// What a step says of its progress has the same one each time.
 	Key string `json:"key"`
 	// Kind is what happened.
 	Kind EventKind `json:"kind"`

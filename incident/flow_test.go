@@ -323,7 +323,7 @@ func TestARunIsPausedResumedAndCancelled(t *testing.T) {
 		id = b.start(incident.Request{})
 		require.NoError(t, b.Cancel(ctx, id, "kim", "wrong one"))
 		run := b.run(id)
-		assert.Equal(t, "was cancelled by kim (wrong one); what was done stays", run.Text)
+		assert.Equal(t, "was cancelled by kim (wrong one); what was done stays; look at Do something long: it is not known whether it was done", run.Text)
 		assert.Equal(t, incident.StepUnknown, run.Step("long").State, "of what was under way nobody knows")
 		assert.Contains(t, w.did(), "long was told to end")
 		require.ErrorIs(t, b.Pause(ctx, id, "kim", "x"), incident.ErrStale)
@@ -336,7 +336,7 @@ func TestOneRunPerEnvironment(t *testing.T) {
 	inBubble(t, func(b *bench) {
 		first := b.start(incident.Request{})
 		second := b.start(incident.Request{})
-		assert.Equal(t, "waits for its turn: another run works on production", b.run(second).Text)
+		assert.Equal(t, "waits for its turn: another run works on production, or no process has taken it yet", b.run(second).Text)
 		_, err := b.Start(b.t.Context(), incident.Request{Playbook: "restart", Environment: "production", By: "lee", Refuse: true})
 		require.ErrorIs(t, err, incident.ErrBusy)
 		b.answer(first, incident.Answer{Kind: "approve"})

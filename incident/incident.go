@@ -139,6 +139,10 @@ type ManagerTold struct {
 	// Escalation is the state that the escalation knows, and Severity the severity.
 	Escalation State          `json:"escalation,omitempty"`
 	Severity   alert.Severity `json:"severity,omitempty"`
+	// AcksOwed are those who have acknowledged and of whom the escalation was not told yet,
+	// EndsOwed escalations that were not told yet that they are over.
+	AcksOwed []string `json:"acks_owed,omitempty"`
+	EndsOwed []string `json:"ends_owed,omitempty"`
 	// Opened means that [ManagerHooks].OnOpened has returned.
 	Opened bool `json:"opened,omitempty"`
 	// Ticket is the receipt of the ticket that is kept for it, see [Ticketer], TicketID

@@ -34,15 +34,32 @@ type interpreter struct {
 	// visits counts how often a step was made, come how often the flow came to it; names
 	// counts the other calls of one name.
 	visits, come, names map[string]int
-	// ordered are the steps that a person wants to be made, whatever automation may do.
-	ordered map[string]bool
-	undo    []undoable
-	// rest are the steps after the present one, beside it.
-	rest []StepSpec
+	// ordered are the steps that a person wants to be made, whatever automation may do,
+	// undoOrdered says the same of taking back. left counts with come which steps a person
+	// has left out.
+	ordered     map[string]bool
+	undoOrdered bool
+	left        map[string]int
+	undo        []undoable
+	// rest are the steps after the present one, beside it. outer are those after the
+	// playbooks that it is within, the outermost first.
+	rest  []StepSpec
+	outer []frame
+	// onCome is told that the flow comes to a step. Nil is allowed.
+	onCome func(id string)
 
 	phaseEnds time.Time
 	overTold  bool
 	planning  bool
+	// part is what a plan is made of; nil means everything. A plan of a part ends at the
+	// next approval.
+	part []frame
+}
+
+// frame is a list of steps that is yet to be made, and the scope of it.
+type frame struct {
+	scope Scope
+	steps []StepSpec
 }
 
 // undoable is an action that may have to be taken back.
@@ -65,6 +82,7 @@ const (
 	flowJump
 	flowAbort
 	flowUndo
+	flowStop // a plan ends here
 )
 
 // ended is the result of the program.
@@ -77,7 +95,7 @@ func newInterpreter(start RunStart, in runInput, e Engine, host *Runner) *interp
 	x := &interpreter{
 		start: start, in: in, engine: e, host: host, view: newView(start, in), now: start.At,
 		deadline: start.At.Add(time.Duration(in.Timeout)),
-		visits:   make(map[string]int), come: make(map[string]int), names: make(map[string]int), ordered: make(map[string]bool),
+		visits:   make(map[string]int), come: make(map[string]int), names: make(map[string]int), ordered: make(map[string]bool), left: make(map[string]int),
 	}
 	x.index = make(map[string]int, len(x.view.Steps))
 	for i := range x.view.Steps {
@@ -117,13 +135,24 @@ func (x *interpreter) run(ctx context.Context) (json.RawMessage, error) {
 
 // carryOut makes the steps, and takes back what was done if that is how they end.
 func (x *interpreter) carryOut(ctx context.Context) (ended, error) {
-	f, err := x.list(ctx, x.in.Steps)
-	if err != nil {
-		return ended{}, err
+	part := x.part
+	if part == nil {
+		part = []frame{{x.scope, x.in.Steps}}
+	}
+	var f flow
+	for _, p := range part {
+		x.scope = p.scope
+		var err error
+		if f, err = x.list(ctx, p.steps); err != nil {
+			return ended{}, err
+		}
+		if f.kind != flowNext {
+			break
+		}
 	}
 	switch f.kind {
 	case flowJump:
-		return ended{State: StateFailed, Reason: "there is no step " + f.to}, nil
+		return ended{State: StateFailed, Reason: "it would go on at step " + f.to + ", which is not among those that come now"}, nil
 	case flowAbort:
 		return ended{State: StateFailed, Reason: f.why}, nil
 	case flowUndo:
@@ -193,12 +222,12 @@ func (x *interpreter) step(ctx context.Context, spec StepSpec) (flow, error) {
 	if err := x.tellOverrun(ctx); err != nil {
 		return flow{}, err
 	}
-	x.come[spec.ID]++
+	x.comeTo(spec)
 	if x.come[spec.ID] > 10 {
 		return flow{kind: flowAbort, why: fmt.Sprintf("step %s was come to more than ten times", spec.ID)}, nil
 	}
 	for {
-		if !x.planning && x.now.After(x.deadline) {
+		if x.over() {
 			return x.late(), nil
 		}
 		f, again, err := x.once(ctx, spec)
@@ -208,6 +237,20 @@ func (x *interpreter) step(ctx context.Context, spec StepSpec) (flow, error) {
 	}
 }
 
+// comeTo notes that the flow comes to a step. What a person ordered was for the time
+// before.
+func (x *interpreter) comeTo(spec StepSpec) {
+	x.come[spec.ID]++
+	delete(x.ordered, spec.ID)
+	if x.onCome != nil {
+		x.onCome(spec.ID)
+	}
+}
+
+// over reports whether the time of the run is over.
+func (x *interpreter) over() bool { return !x.planning && !x.now.Before(x.deadline) }
+
+// late ends a run whose time is over.
 func (x *interpreter) late() flow {
 	return flow{kind: flowAbort, why: fmt.Sprintf("it had not ended after %s", x.in.Timeout)}
 }
@@ -251,15 +294,21 @@ func (x *interpreter) needed(ctx context.Context, spec StepSpec) (bool, Outcome,
 	if !spec.Conditional {
 		return true, Outcome{}, nil
 	}
+	return x.condition(ctx, spec)
+}
+
+// condition asks the condition of a step that has one.
+func (x *interpreter) condition(ctx context.Context, spec StepSpec) (bool, Outcome, error) {
 	step, known := x.steps[spec.ID]
 	scope := x.scopeOf(spec)
-	o, err := x.record(ctx, x.name(spec.ID+"/when"), func(ctx context.Context) (o Outcome) {
+	id := x.name(spec.ID + "/when")
+	o, err := x.record(ctx, id, func(ctx context.Context) (o Outcome) {
 		defer recoverTo(&o, Failed)
 		if !known || step.When == nil {
 			return unknownStep(spec)
 		}
 		if needed, why := step.When(&scope); !needed {
-			x.emit(ctx, Event{Key: fmt.Sprintf("%s/when#%d", spec.ID, x.come[spec.ID]), Kind: EventSkipped, Step: spec.ID, Text: fmt.Sprintf("%s: left out: %s", spec.Title, why)})
+			x.emit(ctx, Event{Key: string(id), Kind: EventSkipped, Step: spec.ID, Text: fmt.Sprintf("%s: left out: %s", spec.Title, why)})
 			return Outcome{Status: Skipped, Message: why}
 		}
 		return Outcome{Status: Done}
@@ -297,8 +346,11 @@ func (x *interpreter) leaveOut(spec StepSpec, why string) {
 // made once more.
 func (x *interpreter) settle(ctx context.Context, spec StepSpec, out Outcome) (f flow, again bool, err error) {
 	x.took(spec, out)
-	if out.Status == Done || out.Status == Skipped {
+	switch {
+	case out.Status == Done || out.Status == Skipped:
 		return flow{}, false, nil
+	case out.Code == codeLate && out.Status == Failed:
+		return x.late(), false, nil
 	}
 	failure := spec.Failure
 	if out.Status == Unknown || out.Code == codeUnknownStep || out.Code == codeHeld {
@@ -350,10 +402,12 @@ func (x *interpreter) took(spec StepSpec, out Outcome) {
 // to it.
 func (x *interpreter) remember(spec StepSpec) {
 	scope := x.scopeOf(spec)
-	same := func(u undoable) bool { return u.spec.ID == spec.ID && u.scope.Key == scope.Key }
-	if !contains(x.undo, same) {
-		x.undo = append(x.undo, undoable{spec, scope})
+	for _, u := range x.undo {
+		if u.spec.ID == spec.ID && u.scope.Key == scope.Key {
+			return
+		}
 	}
+	x.undo = append(x.undo, undoable{spec, scope})
 }
 
 // scopeOf returns the scope of a step as it is now.
@@ -378,9 +432,17 @@ func (x *interpreter) name(base string) StepID {
 
 // record makes a call that changes nothing but records of ours.
 func (x *interpreter) record(ctx context.Context, id StepID, do func(ctx context.Context) Outcome) (Outcome, error) {
-	outcomes, err := x.engine.Steps(ctx, []Call{{ID: id, Do: func(ctx context.Context, _ []Attempt) Outcome { return timed(ctx, do) }}})
+	return x.make(ctx, Call{ID: id, Do: func(ctx context.Context, _ []Attempt) Outcome { return timed(ctx, do) }})
+}
+
+// make makes one call.
+func (x *interpreter) make(ctx context.Context, call Call) (Outcome, error) {
+	outcomes, err := x.engine.Steps(ctx, []Call{call})
 	if err != nil {
 		return Outcome{}, err
+	}
+	if len(outcomes) != 1 {
+		return Outcome{}, fmt.Errorf("incident: the engine returned %d outcomes of one call", len(outcomes))
 	}
 	x.advance(outcomes[0].Ended)
 	return outcomes[0], nil
@@ -402,11 +464,18 @@ func (x *interpreter) emit(ctx context.Context, e Event) {
 	x.host.emit(ctx, x.start, x.in, e)
 }
 
+// maxMessage is how many characters of what went wrong are kept: an error may have a
+// whole page of a proxy in it.
+const maxMessage = 2000
+
 // timed makes a call, and notes when.
 func timed(ctx context.Context, do func(ctx context.Context) Outcome) Outcome {
 	began := wallTime()
 	o := do(ctx)
 	o.Began, o.Ended = began, wallTime()
+	if o.Message != "" {
+		o.Message = storeText(o.Message, maxMessage)
+	}
 	return o
 }
 

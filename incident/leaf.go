@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.acu.edu.au/runbook"
@@ -18,6 +19,8 @@ type leaf struct {
 	scope Scope
 	// tries counts the attempts, passes how often in a row it was right.
 	tries, passes int
+	// unknown means that an attempt may have done it.
+	unknown bool
 	// began is when the first attempt began; the next one is not made before due.
 	began, due time.Time
 	out        Outcome
@@ -63,7 +66,7 @@ func (x *interpreter) leaves(ctx context.Context, all []*leaf, collect bool) err
 			x.advance(o.Ended)
 			x.tried(made[i], o)
 		}
-		if !collect && contains(made, func(l *leaf) bool { return l.finished && l.out.Status != Done && l.spec.Failure != GoOn }) {
+		if !collect && slices.ContainsFunc(made, func(l *leaf) bool { return l.finished && l.out.Status != Done && l.spec.Failure != GoOn }) {
 			for _, l := range all {
 				if !l.finished {
 					l.finished, l.out = true, Outcome{Status: Skipped, Message: "another step of the group had failed"}
@@ -88,9 +91,9 @@ func (x *interpreter) call(l *leaf) Call {
 		s.Tries = l.tries
 	}
 	step, known := x.steps[l.spec.ID]
-	t := task{
-		host: x.host, start: x.start, in: x.in, spec: l.spec, step: step, known: known && step.Do.kind() == l.spec.Kind,
-		scope: l.scope, planning: x.planning, id: id, ordered: x.ordered[l.spec.ID],
+	t := &task{
+		host: x.host, start: &x.start, in: &x.in, spec: &l.spec, step: step, known: known && step.Do.kind() == l.spec.Kind, repeat: l.spec.Repeat,
+		scope: l.scope, planning: x.planning, id: id, ordered: x.ordered[l.spec.ID], deadline: x.deadline,
 	}
 	if !x.overTold && !x.phaseEnds.IsZero() {
 		t.over, t.overAt = x.overrun(), x.phaseEnds
@@ -126,14 +129,28 @@ func (x *interpreter) tried(l *leaf, o Outcome) {
 			o.Status, o.Code, o.Message = Failed, codeNotYet, fmt.Sprintf("not %d times in a row within %s", l.spec.Times, l.spec.Within)
 		}
 	default:
-		wait := min(time.Duration(l.spec.Backoff)<<min(l.tries-1, 20), 5*time.Minute)
-		again = again.Add(wait)
+		again = again.Add(backoff(time.Duration(l.spec.Backoff), l.tries))
 		l.finished = o.Status == Done || l.tries >= l.spec.Attempts || isFinal(o.Code) || !mayRepeat(l.spec, o)
 	}
-	l.out, l.due = o, again
-	if !l.finished && again.After(x.deadline) {
-		l.finished = true
+	l.finished = l.finished || again.After(x.deadline)
+	l.unknown = l.unknown || o.Status == Unknown
+	if l.finished && l.unknown && o.Status == Failed {
+		o.Status, o.Unsent = Unknown, false
+		o.Message += "; an attempt before may have done it"
 	}
+	l.out, l.due = o, again
+	if s := x.at(l.spec.ID); s != nil && !l.finished {
+		s.Code, s.Message = o.Code, o.Message // while it is tried again
+	}
+}
+
+// backoff returns how long to wait after a number of attempts.
+func backoff(first time.Duration, tries int) time.Duration {
+	const most = 5 * time.Minute
+	for ; tries > 1 && first < most; tries-- {
+		first *= 2
+	}
+	return min(first, most)
 }
 
 // mayRepeat reports whether what ended without success may be tried again by itself.
@@ -147,40 +164,50 @@ func mayRepeat(spec StepSpec, o Outcome) bool {
 // A task is one attempt, with everything that it needs of the run; it may run beside
 // others, and the interpreter does not wait for what it leaves behind.
 type task struct {
-	host     *Runner
-	start    RunStart
-	in       runInput
-	spec     StepSpec
-	step     Step
-	known    bool
+	host  *Runner
+	start *RunStart // start, in and spec do not change
+	in    *runInput
+	spec  *StepSpec
+	step  Step
+	known bool
+	// repeat is that of the step, or AtMostOnce where it is only to be looked at.
+	repeat   Repeat
 	scope    Scope
 	planning bool
 	id       StepID
 	ordered  bool
+	deadline time.Time
 	over     Event
 	overAt   time.Time
 }
 
-func (t task) do(ctx context.Context, interrupted []Attempt) Outcome {
+func (t *task) do(ctx context.Context, interrupted []Attempt) Outcome {
 	if !t.known {
-		return unknownStep(t.spec)
+		return unknownStep(*t.spec)
 	}
 	if t.planning {
 		return t.plan(runbook.ReadOnly(ctx))
 	}
-	if t.spec.Kind == KindAction && t.in.Automatic && !t.ordered {
-		if err := t.host.permit(ctx, t.in, t.start, t.spec); err != nil {
-			return Outcome{Status: Failed, Code: codeHeld, Unsent: true, Message: err.Error()}
-		}
+	if late := !wallTime().Before(t.deadline); late && len(interrupted) == 0 {
+		return Outcome{Status: Failed, Code: codeLate, Unsent: true, Message: "the time of the run was over before it began"}
+	} else if late {
+		t.repeat = AtMostOnce // and look only whether it was done
+	}
+	if err := t.permitted(ctx); err != nil && len(interrupted) == 0 {
+		return Outcome{Status: Failed, Code: codeHeld, Unsent: true, Message: err.Error()}
+	} else if err != nil {
+		t.repeat = AtMostOnce
 	}
 	t.emit(ctx, EventStep, t.spec.Title)
-	if len(interrupted) > 0 {
-		last := interrupted[len(interrupted)-1]
-		t.emit(ctx, EventTwice, fmt.Sprintf("%s: it was begun at %s by a process that did not say how it ended; it may have happened", t.spec.Title, last.At.UTC().Format(time.DateTime)))
+	if n := len(interrupted); n > 0 {
+		t.host.emit(ctx, *t.start, *t.in, Event{
+			Key: fmt.Sprintf("%s/%s/%d", t.id, EventTwice, n), Kind: EventTwice, Step: t.spec.ID,
+			Text: fmt.Sprintf("%s: it was begun at %s by a process that did not say how it ended; it may have happened", t.spec.Title, interrupted[n-1].At.UTC().Format(time.DateTime)),
+		})
 	}
 	if !t.overAt.IsZero() {
 		// Beside the step, so that it is told when the time is over and not when the step ends.
-		timer := time.AfterFunc(time.Until(t.overAt), func() { t.host.emit(context.WithoutCancel(ctx), t.start, t.in, t.over) })
+		timer := time.AfterFunc(time.Until(t.overAt), func() { t.host.emit(ctx, *t.start, *t.in, t.over) })
 		defer timer.Stop()
 	}
 	t.scope.progress = func(text string) { t.emit(ctx, EventProgress, text) }
@@ -189,21 +216,30 @@ func (t task) do(ctx context.Context, interrupted []Attempt) Outcome {
 	return o
 }
 
-func (t task) emit(ctx context.Context, kind EventKind, text string) {
-	key := string(t.id) + "/" + string(kind)
-	t.host.emit(ctx, t.start, t.in, Event{Key: key, Kind: kind, Step: t.spec.ID, Text: text})
+// permitted returns nil if the step may change something now: a person wants it, or the
+// policy lets it.
+func (t *task) permitted(ctx context.Context) error {
+	if t.spec.Kind != KindAction || !t.in.Automatic || t.ordered {
+		return nil
+	}
+	return t.host.permit(ctx, *t.in, *t.start, t.spec.ID, t.id)
 }
 
-func (t task) emitEnd(ctx context.Context, o Outcome) {
+func (t *task) emit(ctx context.Context, kind EventKind, text string) {
+	key := string(t.id) + "/" + string(kind)
+	t.host.emit(ctx, *t.start, *t.in, Event{Key: key, Kind: kind, Step: t.spec.ID, Text: text})
+}
+
+func (t *task) emitEnd(ctx context.Context, o Outcome) {
 	text := t.spec.Title + ": " + string(o.Status)
 	if o.Message != "" {
 		text += ": " + o.Message
 	}
-	t.host.emit(ctx, t.start, t.in, Event{Key: string(t.id) + "/ended", Kind: EventStepEnded, Step: t.spec.ID, Text: text, Data: o.Output})
+	t.host.emit(ctx, *t.start, *t.in, Event{Key: string(t.id) + "/ended", Kind: EventStepEnded, Step: t.spec.ID, Text: text, Data: o.Output})
 }
 
 // attempt calls the func of the step.
-func (t task) attempt(ctx context.Context, interrupted []Attempt) (o Outcome) {
+func (t *task) attempt(ctx context.Context, interrupted []Attempt) (o Outcome) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(t.spec.Timeout))
 	defer cancel()
 	status := Failed
@@ -227,11 +263,11 @@ func (t task) attempt(ctx context.Context, interrupted []Attempt) (o Outcome) {
 	case Action:
 		return t.act(ctx, do, interrupted)
 	}
-	return unknownStep(t.spec)
+	return unknownStep(*t.spec)
 }
 
 // outcome is that of what changes nothing.
-func (t task) outcome(output any, err error) Outcome {
+func (t *task) outcome(output any, err error) Outcome {
 	if err != nil {
 		return Outcome{Status: Failed, Code: CodeOf(err), Message: err.Error(), Unsent: true}
 	}
@@ -243,21 +279,25 @@ func (t task) outcome(output any, err error) Outcome {
 }
 
 // act makes an action, unless it was done already or that is not known.
-func (t task) act(ctx context.Context, do Action, interrupted []Attempt) Outcome {
-	if len(interrupted) > 0 && t.spec.Repeat == AtMostOnce && do.Done == nil {
+func (t *task) act(ctx context.Context, do Action, interrupted []Attempt) Outcome {
+	before := len(interrupted) > 0 // an attempt before this one may have done it
+	if before && t.repeat == AtMostOnce && do.Done == nil {
 		return Outcome{Status: Unknown, Code: CodeOf(ErrOutcomeUnknown), Message: "a process that ended in the middle of it had begun it; whether it was done is not known"}
 	}
-	if do.Done != nil && (t.spec.Repeat == CheckFirst || len(interrupted) > 0) {
-		output, done, err := do.Done(ctx, &t.scope)
+	if do.Done != nil && (t.repeat == CheckFirst || before) {
+		output, done, err := t.done(ctx, do)
 		switch {
-		case err != nil && len(interrupted) > 0:
+		case err != nil && before && t.repeat == Idempotent: // twice is the same as once
+		case err != nil && before:
 			return Outcome{Status: Unknown, Code: CodeOf(ErrOutcomeUnknown), Message: "a process that ended in the middle of it had begun it, and whether it was done could not be read: " + err.Error()}
 		case err != nil:
 			return Outcome{Status: Failed, Code: CodeOf(err), Unsent: true, Message: "whether it was done already could not be read: " + err.Error()}
 		case done:
 			return acted(output, "it was done already")
-		case len(interrupted) > 0 && t.spec.Repeat == AtMostOnce:
+		case before && t.repeat == AtMostOnce:
 			return Outcome{Status: Unknown, Code: CodeOf(ErrOutcomeUnknown), Message: "a process that ended in the middle of it had begun it; nothing shows yet that it was done"}
+		default:
+			before = false
 		}
 	}
 	output, err := do.Run(ctx, &t.scope)
@@ -265,23 +305,37 @@ func (t task) act(ctx context.Context, do Action, interrupted []Attempt) Outcome
 		return acted(output, "")
 	}
 	o := t.failed(err)
-	if o.Status == Unknown && do.Done != nil {
+	switch {
+	case o.Status == Unknown && do.Done != nil:
 		return t.look(ctx, do, o)
+	case o.Status == Failed && before:
+		o.Status, o.Unsent = Unknown, false
+		o.Message += "; an attempt before, of a process that ended in the middle of it, may have done it"
 	}
 	return o
 }
 
+// done calls Done of an action. A panic of it means that it cannot tell.
+func (t *task) done(ctx context.Context, do Action) (output any, done bool, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the playbook panicked: %.200v", p)
+		}
+	}()
+	return do.Done(ctx, &t.scope)
+}
+
 // look reads whether an action was done whose answer was lost.
-func (t task) look(ctx context.Context, do Action, o Outcome) Outcome {
+func (t *task) look(ctx context.Context, do Action, o Outcome) Outcome {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()
-	output, done, err := do.Done(ctx, &t.scope)
+	output, done, err := t.done(ctx, do)
 	switch {
 	case err != nil:
 		o.Message += "; reading it afterwards failed too: " + err.Error()
 	case done:
 		return acted(output, "its answer was lost; that it was done was read afterwards")
-	case t.spec.Repeat != AtMostOnce:
+	case t.repeat != AtMostOnce:
 		o.Status = Failed
 		o.Message += "; read afterwards, it was not done"
 	default:
@@ -303,7 +357,7 @@ func acted(output any, message string) Outcome {
 // failed is the outcome of an action that returned an error: by the rules of the ports,
 // nothing was changed unless the error is ErrOutcomeUnknown, or its context ended and it
 // does not prove that nothing was sent.
-func (t task) failed(err error) Outcome {
+func (t *task) failed(err error) Outcome {
 	o := Outcome{Status: Failed, Code: CodeOf(err), Message: err.Error(), Unsent: runbook.SafeToRetry(err)}
 	if o.Unsent {
 		return o

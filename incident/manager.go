@@ -138,7 +138,8 @@ type IncidentEscalator interface {
 	// if the rest of the incident has changed in between. An empty runID without an error
 	// means that nobody is to be called: it is asked again when the incident is reopened.
 	Begin(ctx context.Context, i Incident) (runID string, err error)
-	// Acknowledged says that somebody takes care, and who.
+	// Acknowledged says that somebody takes care, and who. It is called for each person who
+	// does, and again if one says so again.
 	Acknowledged(ctx context.Context, runID, by string) error
 	// Unacknowledged says that nobody does any more.
 	Unacknowledged(ctx context.Context, runID string) error

@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"iter"
 	"strings"
+	"time"
 )
 
 // EscalationHooksOf returns the hooks by which [Escalations] ask a manager how far an
-// incident is, and put on its timeline what they do. The manager is asked for when it is
-// needed, since it needs the escalations in turn:
+// incident is, and put on its timeline what they do. When the policy's time of an
+// acknowledgement is over, the incident is triggered again. The manager is asked for when it
+// is needed, since it needs the escalations in turn:
 //
 //	var manager *incident.Manager
 //	escalations, err := incident.NewEscalations(incident.EscalationsConfig{
@@ -46,13 +48,27 @@ func (m *Manager) escalationEvent(ctx context.Context, e EscalationEvent) error 
 		entry.At = m.now()
 	}
 	_, err := m.write(ctx, e.Incident, ours, func(d *draft) error {
-		if kind == entryEscalated && e.Level > 0 && d.inc.State.Open() {
+		own := d.inc.Escalation == "" || d.inc.Escalation == e.Run
+		if kind == entryEscalated && e.Level > 0 && d.inc.State.Open() && own {
 			d.inc.Level = e.Level
 		}
 		d.addEntry(entry, entryData{Level: e.Level, Told: told, ID: e.Run})
+		if e.Kind == EscalationExpired && own {
+			d.lapse(entry.At)
+		}
 		return nil
 	})
 	return err
+}
+
+// lapse makes the incident triggered again since the escalation says that nothing was heard
+// of who takes care of it, unless somebody has acknowledged since.
+func (d *draft) lapse(at time.Time) {
+	if d.inc.State != Acknowledged || d.inc.AckAt.After(at) {
+		return
+	}
+	d.expire(Entry{At: at, Text: "nothing was heard of " + d.inc.AcknowledgedBy + " for too long; nobody takes care of it"})
+	d.inc.Told.Escalation = Triggered // that is what it said
 }
 
 // Escalated puts on the timeline that a level of the escalation was called: who was told,

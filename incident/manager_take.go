@@ -25,7 +25,11 @@ func (d *draft) take(g *alertGroup, n alert.Notification) {
 			continue
 		}
 		if a.State == alert.Resolved {
-			d.ends(i, endedAt(a, n.At))
+			at := endedAt(a, n.At)
+			if l := d.inc.Alerts[i]; firedAt(a, time.Time{}).Equal(l.Fired) && at.Before(l.Fired) {
+				at = l.Fired // the clock was set back in between
+			}
+			d.ends(i, at)
 		}
 		d.alertAcknowledged(i, a)
 	}

@@ -7,10 +7,20 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"go.acu.edu.au/runbook"
 )
 
-// change calls f with a run, locked.
+// change calls f with a run that is to be changed, locked.
 func (m *MemoryRuns) change(ctx context.Context, what, id string, f func(r *memoryRun) error) error {
+	if runbook.IsReadOnly(ctx) {
+		return fmt.Errorf("incident: %s run %q: %w", what, id, runbook.ErrReadOnly)
+	}
+	return m.with(ctx, what, id, f)
+}
+
+// with calls f with a run, locked.
+func (m *MemoryRuns) with(ctx context.Context, what, id string, f func(r *memoryRun) error) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r, err := m.runs[id], ctx.Err()

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/incident"
 )
 
@@ -366,6 +367,31 @@ func peopleMistakes() map[string]runsMistake {
 				return errors.Join(w.Release(ctx, id, c), w.Runs.Hold(ctx, id, c))
 			}
 		}},
+		"starts with a read-only context": {notices: "a read-only context changes nothing", runs: func(w *wrongRuns) {
+			w.start = func(ctx context.Context, run incident.RunStart) (incident.RunRecord, error) {
+				return w.Runs.Start(writable(ctx), run)
+			}
+		}},
+		"signals with a read-only context": {notices: "a read-only context changes nothing", runs: func(w *wrongRuns) {
+			w.signal = func(ctx context.Context, id, topic string, s incident.Signal) error {
+				return w.Runs.Signal(writable(ctx), id, topic, s)
+			}
+		}},
+		"holds with a read-only context": {notices: "a read-only context changes nothing", runs: func(w *wrongRuns) {
+			w.hold = func(ctx context.Context, id string, c incident.Control) error {
+				return w.Runs.Hold(writable(ctx), id, c)
+			}
+		}},
+		"cancels with a read-only context": {notices: "a read-only context changes nothing", runs: func(w *wrongRuns) {
+			w.cancel = func(ctx context.Context, id string, c incident.Control) error {
+				return w.Runs.Cancel(writable(ctx), id, c)
+			}
+		}},
+		"forks with a read-only context": {notices: "a read-only context changes nothing", runs: func(w *wrongRuns) {
+			w.fork = func(ctx context.Context, id string, from incident.StepID, f incident.RunFork) (incident.RunRecord, error) {
+				return w.Runs.Fork(writable(ctx), id, from, f)
+			}
+		}},
 		"holds what has ended":   errorMistake("hold and release of what is not to be", incident.ErrStale, nil),
 		"cancels what has ended": errorMistake("cancel of a run that has ended is refused", incident.ErrStale, nil),
 		"cancels without a word": {notices: "cancel reaches a call that is under way", engine: func(w *wrongEngine) {
@@ -482,4 +508,12 @@ func survivalMistakes() map[string]runsMistake {
 			}
 		}},
 	}
+}
+
+// writable returns a context by which things may be changed.
+func writable(ctx context.Context) context.Context {
+	if runbook.IsReadOnly(ctx) {
+		return context.Background()
+	}
+	return ctx
 }

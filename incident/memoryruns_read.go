@@ -62,7 +62,7 @@ func (r *RunRecord) chosen(query RunQuery) bool {
 // Record implements [Runs]. If ctx ends while it waits, the error is that of ctx.
 func (m *MemoryRuns) Record(ctx context.Context, id string, revision int64) (RunRecord, error) {
 	var record RunRecord
-	err := m.change(ctx, "read", id, func(r *memoryRun) error {
+	err := m.with(ctx, "read", id, func(r *memoryRun) error {
 		for revision >= 0 && r.record.Revision <= revision {
 			if goesOn, _ := r.pause(ctx, nil); !goesOn {
 				return ctx.Err()

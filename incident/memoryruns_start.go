@@ -2,8 +2,8 @@ package incident
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -26,35 +26,20 @@ func (e *notBegun) SafeToRetry() bool { return true }
 // Start implements [Runs]. A run that is not given its At has the time of the call; which
 // At it has does not matter for whether it is the same as another one.
 func (m *MemoryRuns) Start(ctx context.Context, run RunStart) (RunRecord, error) {
-	problems := checkStart(run)
-	if run.Fork != "" || run.ForkStep != "" {
-		problems = append(problems, errors.New("it says that it was forked; use Fork"))
+	problem := run.Validate()
+	if run.Fork != "" || run.ForkStep != "" || run.Reason != "" {
+		problem = errors.Join(problem, errors.New("it says that it was forked; use Fork"))
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	r, err := m.start(ctx, run, problems)
+	r, err := m.start(ctx, run, problem)
 	if err != nil {
 		return RunRecord{}, fmt.Errorf("incident: start run %q: %w", run.ID, err)
 	}
 	return r.clone(), nil
 }
 
-// checkStart returns what is wrong with a run.
-func checkStart(run RunStart) (problems []error) {
-	if !validRunID(run.ID) {
-		problems = append(problems, fmt.Errorf("its ID is not made of 1 to %d letters, digits, - and _", maxRunID))
-	}
-	if run.Program == "" {
-		problems = append(problems, errors.New("it names no program"))
-	}
-	if len(run.Input) > maxInput {
-		problems = append(problems, fmt.Errorf("its input has %d bytes, and may have %d; put what is large elsewhere, and refer to it", len(run.Input), maxInput))
-	} else if len(run.Input) > 0 && !json.Valid(run.Input) {
-		problems = append(problems, errors.New("its input is not JSON"))
-	}
-	return problems
-}
-
+// validRunID reports whether a text can be the ID of a run.
 func validRunID(id string) bool {
 	for _, c := range id {
 		if c != '-' && c != '_' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
@@ -65,12 +50,9 @@ func validRunID(id string) bool {
 }
 
 // start starts a run unless it is there. The mutex is locked.
-func (m *MemoryRuns) start(ctx context.Context, run RunStart, problems []error) (*memoryRun, error) {
-	switch err := errors.Join(problems...); {
-	case err != nil:
+func (m *MemoryRuns) start(ctx context.Context, run RunStart, problem error) (*memoryRun, error) {
+	if err := cmp.Or(mayWrite(ctx), problem); err != nil {
 		return nil, &notBegun{err}
-	case ctx.Err() != nil:
-		return nil, &notBegun{ctx.Err()}
 	}
 	if r := m.runs[run.ID]; r != nil {
 		if !sameStart(r.record.RunStart, run) {
@@ -106,7 +88,7 @@ func (m *MemoryRuns) start(ctx context.Context, run RunStart, problems []error) 
 // sameStart reports whether a run is started again.
 func sameStart(a, b RunStart) bool {
 	return a.Program == b.Program && bytes.Equal(a.Input, b.Input) && a.Lock == b.Lock && a.Refuse == b.Refuse &&
-		maps.Equal(a.Labels, b.Labels) && a.By == b.By && a.Fork == b.Fork && a.ForkStep == b.ForkStep
+		maps.Equal(a.Labels, b.Labels) && a.By == b.By && a.Fork == b.Fork && a.ForkStep == b.ForkStep && a.Reason == b.Reason
 }
 
 func cloneStart(run RunStart) RunStart {
@@ -127,6 +109,9 @@ func (m *MemoryRuns) Fork(ctx context.Context, id string, from StepID, fork RunF
 }
 
 func (m *MemoryRuns) fork(ctx context.Context, id string, from StepID, fork RunFork) (*memoryRun, error) {
+	if err := mayWrite(ctx); err != nil {
+		return nil, &notBegun{err}
+	}
 	old := m.runs[id]
 	if old == nil {
 		return nil, ErrNotFound
@@ -140,11 +125,12 @@ func (m *MemoryRuns) fork(ctx context.Context, id string, from StepID, fork RunF
 	}
 	run := old.record.RunStart
 	run.ID, run.By, run.At, run.Fork, run.ForkStep, run.Refuse = fork.ID, fork.By, time.Time{}, id, from, false
+	run.Reason = fork.Reason
 	if fork.Input != nil {
 		run.Input = fork.Input
 	}
 	known := m.runs[run.ID] != nil
-	r, err := m.start(ctx, run, checkStart(run))
+	r, err := m.start(ctx, run, run.Validate())
 	if err != nil || known {
 		return r, err
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"go.acu.edu.au/runbook"
 )
 
 // MemoryStore is a [Store] that lives as long as the process: for tests, exercises, and
@@ -39,6 +41,14 @@ type unmade struct{ error }
 
 func (e *unmade) Unwrap() error     { return e.error }
 func (e *unmade) SafeToRetry() bool { return true }
+
+// mayWrite returns why nothing may be changed: the context has ended, or is read-only.
+func mayWrite(ctx context.Context) error {
+	if runbook.IsReadOnly(ctx) {
+		return runbook.ErrReadOnly
+	}
+	return ctx.Err()
+}
 
 // Document implements [Store].
 func (m *MemoryStore) Document(ctx context.Context, kind, id string) (Document, error) {
@@ -89,8 +99,8 @@ func (m *MemoryStore) query(query DocumentQuery) []Document {
 
 // Commit implements [Store]. All its errors are safe to retry.
 func (m *MemoryStore) Commit(ctx context.Context, c Change) (Change, error) {
-	if err := cmp.Or(ctx.Err(), c.Validate()); err != nil {
-		return Change{}, &unmade{err}
+	if err := cmp.Or(mayWrite(ctx), c.Validate()); err != nil {
+		return Change{}, &unmade{fmt.Errorf("incident: commit: %w", err)}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -199,8 +209,8 @@ func (m *MemoryStore) Entries(ctx context.Context, chain string, after int64) it
 
 // Delete implements [Store].
 func (m *MemoryStore) Delete(ctx context.Context, kind, id, chain string) error {
-	if err := ctx.Err(); err != nil {
-		return &unmade{err}
+	if err := mayWrite(ctx); err != nil {
+		return &unmade{fmt.Errorf("incident: delete: %w", err)}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -99,11 +99,17 @@ func (x *interpreter) sleepStep(ctx context.Context, spec StepSpec) (Outcome, er
 		return Outcome{Status: Done, Began: began, Ended: began}, nil
 	}
 	until := x.now.Add(time.Duration(spec.For))
-	if until.After(x.deadline) {
+	short := !until.Before(x.deadline)
+	if short {
 		until = x.deadline
 	}
-	err := x.sleepUntil(ctx, spec.ID+"/sleep", until)
-	return Outcome{Status: Done, Began: began, Ended: x.now}, err
+	if err := x.sleepUntil(ctx, spec.ID+"/sleep", until); err != nil {
+		return Outcome{}, err
+	}
+	if short {
+		return Outcome{Status: Failed, Code: codeLate, Message: "the time of the run is over", Began: began, Ended: x.now}, nil
+	}
+	return Outcome{Status: Done, Began: began, Ended: x.now}, nil
 }
 
 // visit notes that a step is made, and returns the id of what it does.

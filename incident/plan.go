@@ -39,7 +39,6 @@ func (p Plan) effects() []Effect {
 }
 
 // makePlan carries out a run on an engine that records nothing and waits for nothing.
-// before are the outcomes of the steps that were made already.
 func makePlan(ctx context.Context, x *interpreter) (Plan, error) {
 	end, err := x.carryOut(ctx)
 	if err != nil {
@@ -61,13 +60,13 @@ func makePlan(ctx context.Context, x *interpreter) (Plan, error) {
 // each time; what follows from it is.
 func (p Plan) hash() string {
 	type act struct {
-		ID     string    `json:"id"`
+		StepSpec
 		State  StepState `json:"state"`
 		Effect *Effect   `json:"effect,omitempty"`
 	}
 	acts := make([]act, 0, len(p.Run.Steps))
 	for _, s := range p.Run.Steps {
-		acts = append(acts, act{s.ID, s.State, s.Effect})
+		acts = append(acts, act{s.StepSpec, s.State, s.Effect})
 	}
 	given := make(map[string]string) // and not null where there are none
 	maps.Copy(given, p.Run.Parameters)
@@ -94,24 +93,22 @@ func (p Plan) words() string {
 	return text
 }
 
-// plan makes a plan of the steps from here to the next approval.
-func (x *interpreter) plan(ctx context.Context) (Plan, error) {
-	until := slices.IndexFunc(x.in.Steps, func(s StepSpec) bool { return s.Kind == KindApprove })
-	if until >= 0 {
-		x.in.Steps = x.in.Steps[:until]
-	}
-	return makePlan(ctx, x)
-}
-
-// aside returns an interpreter that plans what comes after the present step, and changes
-// nothing of this one.
+// aside returns an interpreter that plans what comes after the present step, up to the
+// next approval, and changes nothing of this one: the steps beside it, and then those
+// after the playbooks that it is within.
 func (x *interpreter) aside() *interpreter {
-	in := x.in
-	in.Steps, in.Only = slices.Clone(x.rest), nil
+	part := []frame{{x.scope, x.rest}}
+	for _, f := range slices.Backward(x.outer) {
+		part = append(part, f)
+	}
+	in, outcomes := x.in, maps.Clone(x.scope.outcomes)
+	in.Steps = nil
+	for i, f := range part {
+		part[i].scope.outcomes = outcomes
+		in.Steps = append(in.Steps, f.steps...)
+	}
 	aside := newInterpreter(x.start, in, planEngine{}, x.host)
-	aside.steps, aside.planning, aside.now = x.steps, true, x.now
-	aside.scope.prefix, aside.scope.parameters = x.scope.prefix, x.scope.parameters
-	aside.scope.outcomes = maps.Clone(x.scope.outcomes)
+	aside.steps, aside.planning, aside.now, aside.part = x.steps, true, x.now, part
 	return aside
 }
 
@@ -139,8 +136,8 @@ func (planEngine) Await(_ context.Context, _ StepID, _ string, deadline time.Tim
 
 // plan is what a step does in a plan: a check is made, an action says what it would do,
 // and what would wait for its effect is not made. ctx is read only.
-func (t task) plan(ctx context.Context) (o Outcome) {
-	ctx, cancel := context.WithTimeout(ctx, timeoutOf(t.spec))
+func (t *task) plan(ctx context.Context) (o Outcome) {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(t.spec.Timeout))
 	defer cancel()
 	defer recoverTo(&o, Failed)
 	switch do := t.step.Do.(type) {

@@ -3,12 +3,14 @@ package incident
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.acu.edu.au/runbook/alert"
 )
@@ -115,7 +117,7 @@ func (p Parameter) check(value string) error {
 		}
 		return fmt.Errorf("parameter %s: a value is required", p.Name)
 	}
-	if len(value) > 1000 {
+	if utf8.RuneCountInString(value) > 1000 {
 		return fmt.Errorf("parameter %s: longer than 1,000 characters", p.Name)
 	}
 	if len(p.Choices) > 0 && !slices.Contains(p.Choices, value) {
@@ -179,13 +181,40 @@ func (p Playbook) values(given map[string]string) (map[string]string, error) {
 	return all, errors.Join(errs...)
 }
 
-func sortedNames[V any](m map[string]V) []string {
-	names := make([]string, 0, len(m))
-	for name := range m {
-		names = append(names, name)
+// only returns the steps to make of those that somebody wants. Approvals that stand
+// before one that changes something are among them: whoever leaves out a step does not
+// leave out the question whether the next may be made.
+func (p Playbook) only(wanted []string) ([]string, error) {
+	if len(wanted) == 0 {
+		return nil, nil
 	}
-	slices.Sort(names)
-	return names
+	var errs []error
+	for _, id := range wanted {
+		if !slices.ContainsFunc(p.Steps, func(s Step) bool { return s.ID == id }) {
+			errs = append(errs, fmt.Errorf("there is no step %q", id))
+		}
+	}
+	var all []string
+	changing := "" // the last step that is wanted and changes something
+	for _, s := range slices.Backward(p.Steps) {
+		chosen, approves := slices.Contains(wanted, s.ID), s.has(KindApprove)
+		if !chosen && changing != "" && approves && s.Do.kind() == KindSub {
+			errs = append(errs, fmt.Errorf("step %s is made with the approvals within step %s only; choose that too", changing, s.ID))
+		}
+		if chosen || changing != "" && approves && s.Do.kind() == KindApprove {
+			all = append(all, s.ID)
+		}
+		if chosen && s.has(KindAction) {
+			changing = s.ID
+		}
+	}
+	slices.Reverse(all)
+	return all, errors.Join(errs...)
+}
+
+// sortedNames returns the keys of a map in order.
+func sortedNames[V any](m map[string]V) []string {
+	return slices.Sorted(maps.Keys(m))
 }
 
 // lock returns what no two runs may work on at the same time.
@@ -205,8 +234,8 @@ func (p Playbook) Validate() error {
 	if !isName.MatchString(p.Name) {
 		v.fail("its name %q is not one of letters, digits, - and _, up to 60", p.Name)
 	}
-	if p.Environment == "" {
-		v.fail("an environment is required")
+	if !isName.MatchString(p.Environment) {
+		v.fail("an environment is required, of letters, digits, - and _, up to 60")
 	}
 	if p.Title == "" {
 		v.fail("a title is required")
@@ -265,6 +294,9 @@ func (v *validator) parameters(parameters []Parameter) {
 			v.fail("parameter %q: a name that no other parameter has is required, of letters, digits, - and _", p.Name)
 		}
 		seen[p.Name] = true
+		if !oneOf(p.Type, Text, Whole, Duration, YesNo) {
+			v.fail("parameter %s: there is no type %q", p.Name, p.Type)
+		}
 		for _, bound := range []string{p.Min, p.Max} {
 			if _, err := p.measure(bound); bound != "" && err != nil {
 				v.fail("parameter %s: its bound %q %w", p.Name, bound, err)

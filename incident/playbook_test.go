@@ -77,7 +77,10 @@ func TestAPlaybookThatWasEditedWhileARunIsUnderWay(t *testing.T) {
 		other := playbook(w.action("a"))
 		other.Name = "other"
 		r, _ := started(t, other)
-		assert.Equal(t, incident.StateSucceeded, view(t, carryOut(t, r, start, -1, false)).State)
+		e := carryOut(t, r, start, -1, false)
+		assert.Equal(t, "kim", view(t, e).Step("a").By, "a person said that it is done")
+		assert.Equal(t, []string{"retry", "back", "undo", "abort"}, e.question("gate/ask#2").Answers, "but nobody says instead of others that they approved")
+		assert.Equal(t, incident.StateFailed, view(t, e).State)
 	})
 }
 

@@ -42,6 +42,9 @@ type AutomationPolicy struct {
 type AutomaticAction struct {
 	// Environment, Playbook, Run, Step and Incident say which.
 	Environment, Playbook, Run, Step, Incident string
+	// Call names the attempt within the run: the same one again, after a crash, has the
+	// same. Empty means that Step is enough.
+	Call StepID
 }
 
 // AutomationConfig says what automation may do.
@@ -139,6 +142,9 @@ func (a *Automation) turn(ctx context.Context, s KillSwitch) error {
 	if s.By == "" || s.Reason == "" {
 		return errors.New("incident: automation: who turns the switch, and why, are required")
 	}
+	if err := wrongName(s.By); err != nil {
+		return fmt.Errorf("incident: automation: who turns the switch: %w", err)
+	}
 	what := map[bool]string{true: "stops automation", false: "allows automation again"}[s.Stopped]
 	entry := Entry{Chain: "audit", Kind: "automation", Actor: s.By, At: s.At, Text: what + ": " + s.Reason}
 	return a.edit(ctx, "switch", func([]byte) (any, []Entry, error) { return s, []Entry{entry}, nil })
@@ -189,8 +195,7 @@ func (a *Automation) Permit(ctx context.Context, action AutomaticAction) error {
 	return a.spend(ctx, p, action)
 }
 
-// budget are the times of the automatic actions of the last hour, each once for its
-// step.
+// budget are the times of the automatic actions of the last hour, each attempt once.
 type budget struct {
 	Actions map[string]time.Time `json:"actions"`
 }
@@ -198,7 +203,7 @@ type budget struct {
 // spend counts an action, unless the budget of the hour is used up. The same action
 // again, after a crash, is counted once.
 func (a *Automation) spend(ctx context.Context, p AutomationPolicy, action AutomaticAction) error {
-	now, name := wallTime(), action.Run+"/"+action.Step
+	now, name := wallTime(), action.Run+"/"+or(string(action.Call), action.Step)
 	return a.edit(ctx, "budget."+p.Environment, func(old []byte) (any, []Entry, error) {
 		var b budget
 		if len(old) > 0 {
@@ -219,7 +224,7 @@ func (a *Automation) spend(ctx context.Context, p AutomationPolicy, action Autom
 		}
 		b.Actions[name] = now
 		text := fmt.Sprintf("automatic action %s of %s in %s", action.Step, action.Playbook, action.Environment)
-		entry := Entry{Chain: "audit", Key: "automatic/" + name, Kind: "automatic action", Actor: program, At: now, Text: text}
+		entry := Entry{Chain: "audit", Key: keyOf("automatic/" + name), Kind: "automatic action", Actor: program, At: now, Text: text}
 		return b, []Entry{entry}, nil
 	})
 }
@@ -253,17 +258,18 @@ func (a *Automation) Consider(ctx context.Context, r *Runner, i Incident, automa
 		Incident: i.ID, Automatic: true,
 	}
 	did := fmt.Sprintf("would start %s; %s", i.Playbook, why)
-	switch mode {
-	case Act:
+	_, err = r.cfg.Runs.Record(ctx, q.ID, -1)
+	switch missing := errors.Is(err, ErrNotFound); {
+	case err != nil && !missing:
+		return "", fmt.Errorf("incident: automation: %w", err)
+	case !missing:
+		did = "started " + i.Playbook // before
+	case mode == Act:
 		did = "started " + i.Playbook
-		if _, err := r.cfg.Runs.Record(ctx, q.ID, -1); errors.Is(err, ErrNotFound) {
-			if _, err := r.Start(ctx, q); err != nil {
-				return "", err
-			}
-		} else if err != nil {
-			return "", fmt.Errorf("incident: automation: %w", err)
+		if _, err := r.Start(ctx, q); err != nil {
+			return "", err
 		}
-	case Suggest:
+	case mode == Suggest:
 		did = fmt.Sprintf("suggested %s; %s", i.Playbook, why)
 		if _, err := r.Suggest(ctx, q, 1, 0); err != nil {
 			return "", err
@@ -276,10 +282,18 @@ func (a *Automation) Consider(ctx context.Context, r *Runner, i Incident, automa
 	return did, nil
 }
 
-// permit asks whether an automatic run may make an action now.
-func (r *Runner) permit(ctx context.Context, in runInput, start RunStart, spec StepSpec) error {
+// permit asks whether an automatic run may make an action now. What cannot be told in
+// time means that it may not.
+func (r *Runner) permit(ctx context.Context, in runInput, start RunStart, step string, call StepID) (err error) {
 	if r.cfg.Permit == nil {
 		return errors.New("no policy says what may be done without a person")
 	}
-	return r.cfg.Permit(ctx, AutomaticAction{Environment: in.Environment, Playbook: in.Playbook, Run: start.ID, Step: spec.ID, Incident: in.Incident})
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("whether it may be done without a person could not be told: Permit panicked: %.200v", p)
+		}
+	}()
+	return r.cfg.Permit(ctx, AutomaticAction{Environment: in.Environment, Playbook: in.Playbook, Run: start.ID, Step: step, Incident: in.Incident, Call: call})
 }

@@ -21,18 +21,25 @@ func ViewRun(ctx context.Context, record RunRecord, now time.Time) (Run, error) 
 	if err != nil {
 		return Run{}, fmt.Errorf("incident: run %s: %w", record.ID, err)
 	}
-	e := &replayEngine{entries: make(map[StepID]RunEntry, len(record.Entries))}
+	view, _, err := replay(ctx, record, in, now)
+	return view, err
+}
+
+// replay returns the view of a record, and the engine, which knows what calls there were.
+func replay(ctx context.Context, record RunRecord, in runInput, now time.Time) (Run, *replayEngine, error) {
+	e := &replayEngine{entries: make(map[StepID]RunEntry, len(record.Entries)), came: make(map[string]int)}
 	for _, entry := range record.Entries {
 		e.entries[entry.ID] = entry
 	}
 	x := newInterpreter(record.RunStart, in, e, nil)
-	_, err = x.run(ctx)
+	x.onCome = func(id string) { e.came[id] = len(e.calls) }
+	_, err := x.run(ctx)
 	var end *replayEnd
 	if err != nil && !errors.As(err, &end) {
-		return Run{}, fmt.Errorf("incident: run %s: %w", record.ID, err)
+		return Run{}, nil, fmt.Errorf("incident: run %s: %w", record.ID, err)
 	}
 	x.view.finish(record, now)
-	return *x.view, nil
+	return *x.view, e, nil
 }
 
 // readInput reads the input of a run.
@@ -48,7 +55,13 @@ func readInput(data json.RawMessage) (runInput, error) {
 }
 
 // A replayEngine returns what was recorded.
-type replayEngine struct{ entries map[StepID]RunEntry }
+type replayEngine struct {
+	entries map[StepID]RunEntry
+	// calls are those that the run made, came how many there were when the flow came to a
+	// step the last time.
+	calls []StepID
+	came  map[string]int
+}
 
 // replayEnd means that nothing more was recorded.
 type replayEnd struct {
@@ -63,6 +76,7 @@ func (e *replayEngine) Steps(_ context.Context, calls []Call) ([]Outcome, error)
 	end := &replayEnd{outcomes: make([]*Outcome, len(calls))}
 	missing := false
 	for i, call := range calls {
+		e.calls = append(e.calls, call.ID)
 		entry, ok := e.entries[call.ID]
 		if !ok || entry.Outcome == nil {
 			missing = true
@@ -77,6 +91,7 @@ func (e *replayEngine) Steps(_ context.Context, calls []Call) ([]Outcome, error)
 }
 
 func (e *replayEngine) Sleep(_ context.Context, id StepID, _ time.Time) error {
+	e.calls = append(e.calls, id)
 	if _, ok := e.entries[id]; !ok {
 		return &replayEnd{}
 	}
@@ -84,6 +99,7 @@ func (e *replayEngine) Sleep(_ context.Context, id StepID, _ time.Time) error {
 }
 
 func (e *replayEngine) Await(_ context.Context, id StepID, _ string, _ time.Time) (Signal, error) {
+	e.calls = append(e.calls, id)
 	entry, ok := e.entries[id]
 	if !ok || entry.Signal == nil {
 		return Signal{}, &replayEnd{}
@@ -154,6 +170,9 @@ func (r *Run) interrupt(record RunRecord) {
 		}
 		begun := slices.ContainsFunc(record.Open, func(a Attempt) bool { return belongs(a.Step, s.ID) })
 		s.State, s.Message = StepSkipped, "the run ended before it did"
+		if s.Kind == KindParallel || s.Kind == KindSub {
+			s.State = StepFailed // of those within it some may be done
+		}
 		if begun {
 			s.State, s.Message = StepUnknown, "the run ended in the middle of it; whether it was done is not known"
 		}

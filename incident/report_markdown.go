@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Markdown returns the report as a document for people. Texts from outside (what alerts,
@@ -84,7 +86,10 @@ func (d *reportDoc) head() {
 	}
 	row("Taken care of by", mdText(i.AcknowledgedBy))
 	for _, role := range sortedNames(i.Roles) {
-		row(mdText(strings.ToUpper(role[:1])+role[1:]), mdText(i.Roles[role]))
+		first, size := utf8.DecodeRuneInString(role)
+		if size > 0 {
+			row(mdText(string(unicode.ToUpper(first))+role[size:]), mdText(i.Roles[role]))
+		}
 	}
 	row("Playbook", mdText(i.Playbook))
 	row("Deployments", mdList(i.Deployments))

@@ -246,3 +246,11 @@ func FuzzEscapeMarkdown(f *testing.F) {
 		}
 	})
 }
+
+// Roles are named by people, in any language.
+func TestReportOfForeignRoles(t *testing.T) {
+	t.Parallel()
+	text := incident.Report{Incident: incident.Incident{ID: "INC-1", Roles: map[string]string{"équipe": "ana", "": "ben"}}}.Markdown()
+	assert.Contains(t, text, "| Équipe | ana |")
+	assert.NotContains(t, text, "\ufffd")
+}

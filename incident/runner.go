@@ -3,12 +3,13 @@ package incident
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -27,13 +28,11 @@ type Runner struct {
 	cfg       RunnerConfig
 	playbooks map[string]Playbook
 
-	mu       sync.Mutex
-	progress map[string]progress
+	mu sync.Mutex
+	// progress is what steps do just now, of the runs that this process carries out.
+	progress map[string]map[string]string
 	changed  chan struct{}
 }
-
-// progress is what a step of a run does just now.
-type progress struct{ step, text string }
 
 // RunnerConfig says what a [Runner] has to do with.
 type RunnerConfig struct {
@@ -85,7 +84,8 @@ type Request struct {
 	// Plan is the hash of the plan that was agreed to. The run begins only if it would do
 	// that still. Empty means that no plan was.
 	Plan string `json:"plan,omitempty"`
-	// Only are the ids of steps to make; the others are left out. None means all.
+	// Only are the ids of steps to make; the others are left out, but for approvals before
+	// them if they change something. None means all.
 	Only []string `json:"only,omitempty"`
 	// Refuse refuses the run if another one works on the same environment. Else it waits
 	// for its turn.
@@ -94,7 +94,7 @@ type Request struct {
 
 // NewRunner returns a Runner, or all problems of cfg, those of its playbooks included.
 func NewRunner(cfg RunnerConfig) (*Runner, error) {
-	r := &Runner{cfg: cfg, playbooks: make(map[string]Playbook), progress: make(map[string]progress), changed: make(chan struct{})}
+	r := &Runner{cfg: cfg, playbooks: make(map[string]Playbook), progress: make(map[string]map[string]string), changed: make(chan struct{})}
 	var errs []error
 	if len(cfg.Playbooks) == 0 {
 		errs = append(errs, errors.New("playbooks are required"))
@@ -150,6 +150,9 @@ func (r *Runner) Program() Program {
 		x := newInterpreter(start, in, e, r)
 		// A playbook that is gone has no steps: the run asks a person at its next one.
 		x.steps = r.playbooks[in.Environment+"/"+in.Playbook].index()
+		r.mu.Lock()
+		r.progress[start.ID] = make(map[string]string)
+		r.mu.Unlock()
 		defer func() {
 			r.mu.Lock()
 			delete(r.progress, start.ID)
@@ -171,17 +174,20 @@ func (r *Runner) input(q Request) (runInput, Playbook, error) {
 	if (q.By == "") != q.Automatic {
 		errs = append(errs, errors.New("who wants it is required, unless it is automatic, and nobody does"))
 	}
-	for _, id := range q.Only {
-		if !contains(p.Steps, func(s Step) bool { return s.ID == id }) {
-			errs = append(errs, fmt.Errorf("there is no step %q", id))
-		}
+	if q.By != "" {
+		errs = append(errs, wrongName(q.By))
 	}
+	if q.Incident != "" && !isStoreName(q.Incident, maxDocumentID) {
+		errs = append(errs, fmt.Errorf("incident %.60q is not the ID of one", q.Incident))
+	}
+	only, err := p.only(q.Only)
+	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {
 		return runInput{}, p, fmt.Errorf("incident: run %s of %s: %w", q.Playbook, q.Environment, err)
 	}
 	in := runInput{
 		Interpreter: interpreterVersion, Playbook: p.Name, Title: p.Title, Environment: p.Environment, Severity: p.Severity,
-		Parameters: values, Incident: q.Incident, Automatic: q.Automatic, Plan: q.Plan, Only: q.Only,
+		Parameters: values, Incident: q.Incident, Automatic: q.Automatic, Plan: q.Plan, Only: only,
 		Steps: p.Specs(), Timeout: Interval(or(p.Timeout, 24*time.Hour)), Escalation: p.Escalation,
 	}
 	for _, ph := range p.Phases {
@@ -232,7 +238,8 @@ func (r *Runner) Start(ctx context.Context, q Request) (Run, error) {
 	if err != nil {
 		return Run{}, fmt.Errorf("incident: start %s in %s: %w", p.Name, p.Environment, err)
 	}
-	return ViewRun(ctx, record, time.Now())
+	run, _, err := replay(ctx, record, in, time.Now())
+	return run, err
 }
 
 // newRunID returns an ID that sorts by time.
@@ -255,14 +262,17 @@ func (r *Runner) view(ctx context.Context, record RunRecord) (Run, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.progress[record.ID]
-	if s := view.Step(now.step); s != nil && s.State == StepRunning {
-		s.Progress = now.text
+	for i := range view.Steps {
+		if s := &view.Steps[i]; s.State == StepRunning {
+			s.Progress = now[s.ID]
+		}
 	}
 	return view, err
 }
 
 // Runs returns runs of playbooks, the newest first. The program of the query does not
-// matter.
+// matter. Of a run that this program cannot read, since another version made it, there
+// is what is known without, and its Text says why.
 func (r *Runner) Runs(ctx context.Context, query RunQuery) iter.Seq2[Run, error] {
 	query.Program = PlaybookProgram
 	return func(yield func(Run, error) bool) {
@@ -271,11 +281,39 @@ func (r *Runner) Runs(ctx context.Context, query RunQuery) iter.Seq2[Run, error]
 				yield(Run{}, fmt.Errorf("incident: runs: %w", err))
 				return
 			}
-			view, err := r.Run(ctx, record.ID)
+			whole, err := r.cfg.Runs.Record(ctx, record.ID, -1)
+			if errors.Is(err, ErrNotFound) {
+				continue // it was removed meanwhile
+			}
+			if err != nil {
+				yield(Run{}, fmt.Errorf("incident: run %s: %w", record.ID, err))
+				return
+			}
+			view, err := r.view(ctx, whole)
+			if err != nil && ctx.Err() == nil {
+				view, err = unreadable(whole, err), nil
+			}
 			if !yield(view, err) || err != nil {
 				return
 			}
 		}
+	}
+}
+
+// unreadable is what is known of a run whose record cannot be read.
+func unreadable(record RunRecord, why error) Run {
+	state := map[RunStatus]RunState{
+		RunQueued: StateQueued, RunRunning: StateRunning, RunFinished: StateSucceeded, RunFailed: StateFailed, RunCancelled: StateCancelled, RunStranded: StateStranded,
+	}[record.Status]
+	var end ended
+	if record.Status == RunFinished && json.Unmarshal(record.Result, &end) == nil {
+		state = or(end.State, state)
+	}
+	return Run{
+		ID: record.ID, Playbook: record.Labels["playbook"], Title: record.Labels["playbook"], Environment: record.Labels["environment"], Incident: record.Labels["incident"],
+		By: record.By, State: state, Text: fmt.Sprintf("is %s, and cannot be shown here: %v", state, why), Reason: end.Reason,
+		Started: record.At, Began: record.Began, Ended: record.Ended, Attention: record.Attention, Process: record.Process,
+		Held: record.Held, Cancelled: record.Cancelled, Fork: record.Fork, ForkStep: record.ForkStep, Revision: record.Revision,
 	}
 }
 
@@ -338,12 +376,21 @@ func (r *Runner) Resume(ctx context.Context, id, by, reason string) error {
 // Cancel ends a run for good, also in the middle of a step. What was done stays as it
 // is; of an action that was under way nobody knows whether it was done.
 func (r *Runner) Cancel(ctx context.Context, id, by, reason string) error {
-	return r.control(ctx, id, Control{By: by, Reason: reason}, "cancelled", r.cfg.Runs.Cancel)
+	if err := r.control(ctx, id, Control{By: by, Reason: reason}, "cancelled", r.cfg.Runs.Cancel); err != nil {
+		return err
+	}
+	if err := r.closeApprovals(ctx, id); err != nil {
+		r.cfg.Logger.WarnContext(ctx, "what a cancelled run had asked is still listed, until Reconcile", "run", id, "error", err)
+	}
+	return nil
 }
 
 func (r *Runner) control(ctx context.Context, id string, c Control, what string, do func(context.Context, string, Control) error) error {
 	if c.By == "" || c.Reason == "" {
 		return fmt.Errorf("incident: run %s: who wants it to be %s, and why, are required", id, what)
+	}
+	if err := wrongName(c.By); err != nil {
+		return fmt.Errorf("incident: run %s: %w", id, err)
 	}
 	record, err := r.cfg.Runs.Record(ctx, id, -1)
 	if err != nil {
@@ -351,7 +398,7 @@ func (r *Runner) control(ctx context.Context, id string, c Control, what string,
 	}
 	c.At = wallTime()
 	text := fmt.Sprintf("run %s is %s: %s", id, what, c.Reason)
-	if err := r.audit(ctx, Entry{Kind: "run " + what, Actor: c.By, Text: text}); err != nil {
+	if err := r.audit(ctx, Entry{Kind: "run " + what, Actor: c.By, Text: fmt.Sprintf("run %s is to be %s: %s", id, what, c.Reason)}); err != nil {
 		return err
 	}
 	if err := do(ctx, id, c); err != nil {
@@ -365,36 +412,78 @@ func (r *Runner) control(ctx context.Context, id string, c Control, what string,
 }
 
 // Fork starts a new run from a step of one that has ended: what was recorded before
-// that step is taken over, and it and all after are made anew. That is how a run that
-// failed is gone on with from where it did.
+// that step is taken over, and it and all after are made anew: from where the flow came
+// to the step the last time. That is how a run that failed is gone on with from where it
+// did.
+//
+// The error wraps [ErrNotFound] if the run never came to the step; [ErrStale] if something
+// was taken back since that the run would take for done; and [ErrNotPermitted] if it would
+// do again, under an approval that it had, what was done under it.
 func (r *Runner) Fork(ctx context.Context, id, step, by, reason string) (Run, error) {
 	if by == "" || reason == "" {
 		return Run{}, fmt.Errorf("incident: fork run %s: who wants it, and why, are required", id)
+	}
+	if err := wrongName(by); err != nil {
+		return Run{}, fmt.Errorf("incident: fork run %s: %w", id, err)
 	}
 	record, err := r.cfg.Runs.Record(ctx, id, -1)
 	if err != nil {
 		return Run{}, fmt.Errorf("incident: fork run %s: %w", id, err)
 	}
-	i := slices.IndexFunc(record.Entries, func(e RunEntry) bool { return belongs(e.ID, step) })
-	if i < 0 {
-		return Run{}, fmt.Errorf("incident: fork run %s: it never came to step %q: %w", id, step, ErrNotFound)
+	from, err := forkAt(ctx, record, step)
+	if err != nil {
+		return Run{}, fmt.Errorf("incident: fork run %s: %w", id, err)
 	}
 	fork := RunFork{ID: newRunID(), By: by, Reason: reason}
 	text := fmt.Sprintf("forks run %s from step %s as run %s: %s", id, step, fork.ID, reason)
 	if err := r.audit(ctx, Entry{Kind: "run forked", Actor: by, Text: text}); err != nil {
 		return Run{}, err
 	}
-	forked, err := r.cfg.Runs.Fork(ctx, id, record.Entries[i].ID, fork)
+	forked, err := r.cfg.Runs.Fork(ctx, id, from, fork)
 	if err != nil {
 		return Run{}, fmt.Errorf("incident: fork run %s: %w", id, err)
 	}
 	return ViewRun(ctx, forked, time.Now())
 }
 
+// forkAt returns the call with which the flow came to a step the last time, if a fork may
+// begin there.
+func forkAt(ctx context.Context, record RunRecord, step string) (StepID, error) {
+	in, err := readInput(record.Input)
+	if err != nil {
+		return "", err
+	}
+	view, e, err := replay(ctx, record, in, time.Now())
+	if err != nil {
+		return "", err
+	}
+	at, ok := e.came[step]
+	if !ok || at >= len(e.calls) || e.calls[at] == "run/end" {
+		return "", fmt.Errorf("it never came to step %q: %w", step, ErrNotFound)
+	}
+	approval, again := "", "" // what is not known to be done is a decision of who forks
+	for _, s := range view.Steps {
+		came, made := e.came[s.ID]
+		switch before := came < at; {
+		case !made:
+		case before && s.Undone != "":
+			return "", fmt.Errorf("step %s was taken back since, and the new run would take it for done; fork from it, or from before: %w", s.ID, ErrStale)
+		case before && s.Kind == KindApprove && s.State == StepDone:
+			approval = s.ID
+		case !before && s.Kind == KindAction && oneOf(s.State, StepDone, StepUndone):
+			again = or(again, s.ID)
+		}
+	}
+	if approval != "" && again != "" {
+		return "", fmt.Errorf("step %s was done under the approval of step %s, which counts once; fork from that, or from before: %w", again, approval, ErrNotPermitted)
+	}
+	return e.calls[at], nil
+}
+
 // audit records a command before it has an effect. If it cannot be recorded, it is not
 // carried out.
 func (r *Runner) audit(ctx context.Context, e Entry) error {
-	e.Chain, e.At = "audit", wallTime()
+	e.Chain, e.At, e.Data = "audit", wallTime(), fitData(e.Data)
 	if _, err := r.cfg.Store.Commit(ctx, Change{Entries: []Entry{e}}); err != nil {
 		return fmt.Errorf("incident: nothing was done, because it could not be recorded: %s: %w", e.Text, err)
 	}
@@ -411,19 +500,61 @@ func (r *Runner) emit(ctx context.Context, start RunStart, in runInput, e Event)
 		e.At = wallTime()
 	}
 	if e.Kind == EventProgress {
-		r.mu.Lock()
-		r.progress[start.ID] = progress{e.Step, e.Text}
-		close(r.changed)
-		r.changed = make(chan struct{})
-		r.mu.Unlock()
+		r.progressed(e)
+	}
+	if ctx.Err() != nil {
+		ctx = context.WithoutCancel(ctx) // how something ended is told also when it was cancelled
 	}
 	if e.Incident != "" && e.Kind != EventProgress {
-		entry := Entry{Chain: "incident/" + e.Incident, Key: e.Key, At: e.At, Kind: string(e.Kind), Actor: e.Actor, Text: e.Text, Data: e.Data}
-		if _, err := r.cfg.Store.Commit(ctx, Change{Entries: []Entry{entry}}); err != nil {
-			r.cfg.Logger.WarnContext(ctx, "an event of a run is not on the timeline", "run", e.Run, "event", e.Text, "error", err)
+		r.toTimeline(ctx, e)
+	}
+	if r.cfg.OnEvent == nil {
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			r.cfg.Logger.ErrorContext(ctx, "OnEvent of the host panicked", "run", e.Run, "event", e.Text, "panic", p)
 		}
+	}()
+	r.cfg.OnEvent(ctx, e)
+}
+
+// progressed keeps what a step does just now, while this process carries out its run.
+func (r *Runner) progressed(e Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.progress[e.Run] == nil {
+		return
 	}
-	if r.cfg.OnEvent != nil {
-		r.cfg.OnEvent(ctx, e)
+	r.progress[e.Run][e.Step] = e.Text
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// toTimeline puts an event on the timeline of its incident. A store that does not answer
+// does not hold up the run for long.
+func (r *Runner) toTimeline(ctx context.Context, e Event) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	entry := Entry{Chain: "incident/" + e.Incident, Key: keyOf(e.Key), At: e.At, Kind: string(e.Kind), Actor: e.Actor, Text: e.Text, Data: fitData(e.Data)}
+	if _, err := r.cfg.Store.Commit(ctx, Change{Entries: []Entry{entry}}); err != nil {
+		r.cfg.Logger.WarnContext(ctx, "an event of a run is not on the timeline", "run", e.Run, "event", e.Text, "error", err)
 	}
+}
+
+// keyOf returns a key that a store takes: a long one by its hash.
+func keyOf(key string) string {
+	if len(key) <= maxStoreKey {
+		return key
+	}
+	sum := sha256.Sum256([]byte(key))
+	return key[:100] + "..." + hex.EncodeToString(sum[:16])
+}
+
+// fitData returns the data of an entry, or how much it was if it is too much to be kept.
+func fitData(data json.RawMessage) json.RawMessage {
+	if len(data) <= maxEntryData {
+		return data
+	}
+	return marshal(map[string]int{"omitted_bytes": len(data)})
 }

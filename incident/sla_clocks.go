@@ -86,8 +86,8 @@ func (d *draft) restartUpdates() {
 // advance brings a draft up to the present: what has expired, and the marks that clocks
 // have passed, go on the timeline with the times at which that was.
 func (d *draft) advance() {
-	if d.inc.State == Acknowledged && !d.inc.AckExpires.IsZero() && !d.now.Before(d.inc.AckExpires) {
-		d.expire()
+	if at := d.inc.AckExpires; d.inc.State == Acknowledged && !at.IsZero() && !d.now.Before(at) {
+		d.expire(Entry{At: at, Text: "the acknowledgement of " + d.inc.AcknowledgedBy + " has expired; nobody takes care of it"})
 	}
 	if !d.inc.State.Open() {
 		return
@@ -108,20 +108,18 @@ func (d *draft) advance() {
 	}
 }
 
-// expire ends an acknowledgement.
-func (d *draft) expire() {
-	by, at := d.inc.AcknowledgedBy, d.inc.AckExpires
-	d.inc.State, d.inc.AcknowledgedBy, d.inc.AckExpires, d.inc.AckComment = Triggered, "", time.Time{}, ""
-	d.owesNoAck()
-	text := "the acknowledgement of " + by + " has expired; nobody takes care of it"
-	d.addEntry(Entry{At: at, Kind: entryExpired, Text: text}, entryData{State: Triggered, Was: Acknowledged, Expires: at})
+// expire ends an acknowledgement, of which an entry says when that was and why.
+func (d *draft) expire(e Entry) {
+	d.inc.State = Triggered
+	d.nobody()
+	e.Kind = entryExpired
+	d.addEntry(e, entryData{State: Triggered, Was: Acknowledged, Expires: e.At})
 }
 
-// owesNoAck forgets that alerts were to be acknowledged.
-func (d *draft) owesNoAck() {
-	for i := range d.inc.Alerts {
-		d.inc.Alerts[i].AckOwed = false
-	}
+// nobody notes that nobody takes care any more.
+func (d *draft) nobody() {
+	d.inc.AcknowledgedBy, d.inc.AckExpires, d.inc.AckComment = "", time.Time{}, ""
+	d.owesNoAck()
 }
 
 // tellClock puts on the timeline how much of a time has passed.

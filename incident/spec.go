@@ -3,6 +3,7 @@ package incident
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -113,6 +114,9 @@ func (s Step) spec(prefix string) StepSpec {
 		Timeout: Interval(or(s.Timeout, time.Minute)), Attempts: or(s.Attempts, 3), Backoff: Interval(or(s.Backoff, 2*time.Second)),
 		Failure: or(s.OnFailure, Pause), Conditional: s.When != nil,
 	}
+	if prefix != "" {
+		spec.Phase = "" // the phases of a playbook within do not matter
+	}
 	if target, ok := strings.CutPrefix(string(spec.Failure), "goto "); ok {
 		spec.Failure = GoTo(prefix + target)
 	}
@@ -141,8 +145,17 @@ func (s Step) spec(prefix string) StepSpec {
 	return spec
 }
 
-// timeoutOf returns the time limit of an attempt at a step.
-func timeoutOf(spec StepSpec) time.Duration { return time.Duration(spec.Timeout) }
+// has reports whether the step is of a kind, or one within it.
+func (s Step) has(kind Kind) bool {
+	is := func(within Step) bool { return within.has(kind) }
+	switch do := s.Do.(type) {
+	case Parallel:
+		return slices.ContainsFunc(do.Steps, is)
+	case Sub:
+		return slices.ContainsFunc(do.Playbook.Steps, is)
+	}
+	return s.Do.kind() == kind
+}
 
 // or returns the first value, or the second if that is zero.
 func or[T comparable](value, otherwise T) T {
@@ -190,6 +203,10 @@ func (v *validator) steps(steps []Step, prefix string, at place) {
 			v.fail("step %q: its id is not one of letters, digits, - and _, up to 60", id)
 		case v.ids[id]:
 			v.fail("step %s: there is another one with this id", id)
+		case oneOf(id, "run", "phase"):
+			v.fail("step %s: the record of a run has its own things under this id; take another one", id)
+		case len(id) > 150:
+			v.fail("step %s: its id is longer than 150 with those of the steps that it is within", id)
 		}
 		v.ids[id] = true
 		v.step(s, id, at)
@@ -198,7 +215,7 @@ func (v *validator) steps(steps []Step, prefix string, at place) {
 		target, jumps := strings.CutPrefix(string(s.OnFailure), "goto ")
 		known := func(t Step) bool { return t.ID == target && t.ID != s.ID }
 		switch {
-		case jumps && (at.parallel || !contains(steps, known)):
+		case jumps && (at.parallel || !slices.ContainsFunc(steps, known)):
 			v.fail("step %s: on failure it goes to %q, which is no other step beside it", prefix+s.ID, target)
 		case !jumps && !oneOf(s.OnFailure, "", Pause, Abort, UndoAll, GoOn):
 			v.fail("step %s: %q is nothing that can happen after a failure", prefix+s.ID, s.OnFailure)
@@ -206,18 +223,8 @@ func (v *validator) steps(steps []Step, prefix string, at place) {
 	}
 }
 
-func contains[T any](list []T, is func(T) bool) bool {
-	for _, item := range list {
-		if is(item) {
-			return true
-		}
-	}
-	return false
-}
-
-func oneOf[T comparable](value T, all ...T) bool {
-	return contains(all, func(other T) bool { return other == value })
-}
+// oneOf reports whether a value is one of some.
+func oneOf[T comparable](value T, all ...T) bool { return slices.Contains(all, value) }
 
 // step validates what all steps have in common, and then what it does.
 func (v *validator) step(s Step, id string, at place) {
@@ -233,6 +240,12 @@ func (v *validator) step(s Step, id string, at place) {
 	}
 	if s.Do == nil {
 		v.fail("step %s: it does nothing", id)
+		return
+	}
+	switch s.Do.(type) {
+	case Check, Action, Verify, Approve, Wait, Sleep, Notice, Manual, Parallel, Sub:
+	default:
+		v.fail("step %s: what it does is a %T; it has to be one of the kinds of this package, and no pointer to one", id, s.Do)
 		return
 	}
 	if at.parallel && !oneOf(s.Do.kind(), KindCheck, KindAction, KindVerify, KindWait, KindNotice) {

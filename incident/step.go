@@ -39,7 +39,8 @@ type Step struct {
 	// it is twice as long, at most 5 minutes. Zero means 2 s.
 	Backoff time.Duration
 	// OnFailure says what happens when it has failed for good. Empty means [Pause]; for
-	// a notice [GoOn], for an approval [Abort].
+	// a notice [GoOn], for an approval [Abort]. After an approval with GoOn, what it is
+	// about has to be made on the condition that it was given, see [Scope].Did.
 	OnFailure Failure
 }
 
@@ -151,7 +152,8 @@ type Effect struct {
 // A Verify looks whether what was done helped: until it has, or the time is over, which
 // is its failure. A plan does not make it.
 type Verify struct {
-	// Run returns an error while it is not as it should be. Required.
+	// Run returns an error while it is not as it should be. One that is [Final] ends it.
+	// Required.
 	Run Func
 	// Within is how long it may take. Zero means 5 minutes. Every is how often it looks.
 	// Zero means 15 s.
@@ -163,7 +165,7 @@ type Verify struct {
 // A Wait waits until something is so.
 type Wait struct {
 	// Until reports whether it is so. An error means that it could not look, and that it
-	// looks again. Required.
+	// looks again, unless that makes no difference, see [Final]. Required.
 	Until func(ctx context.Context, s *Scope) (output any, so bool, err error)
 	// Within is how long to wait. Required. Every is how often it looks. Zero means 15 s.
 	Within, Every time.Duration
@@ -219,7 +221,8 @@ type Manual struct {
 }
 
 // A Parallel makes several steps at the same time: checks, actions, verifies, waits and
-// notices. Their results are theirs, by their own ids.
+// notices. Their results are theirs, by their own ids. What is to be tried again is tried
+// when all that is under way has ended.
 type Parallel struct {
 	// Steps are the steps. At least one.
 	Steps []Step

@@ -17,7 +17,8 @@ import (
 // keeps them in a database.
 //
 // Methods may be called concurrently, by any number of processes that share a store.
-// No error has the content of a document in it.
+// No error has the content of a document in it. With a read-only context Commit and Delete
+// refuse with runbook.ErrReadOnly before anything else.
 type Store interface {
 	// Document returns a document. The error is [ErrNotFound] if there is none.
 	Document(ctx context.Context, kind, id string) (Document, error)

@@ -165,6 +165,7 @@ func newView(start RunStart, in runInput) *Run {
 		Parameters: maps.Clone(in.Parameters), Incident: in.Incident, By: start.By, Automatic: in.Automatic,
 		State: StateRunning, Started: start.At, Escalation: in.Escalation, Fork: start.Fork, ForkStep: start.ForkStep,
 	}
+	v.Steps = make([]StepRun, 0, count(in.Steps))
 	var add func(list []StepSpec)
 	add = func(list []StepSpec) {
 		for _, spec := range list {
@@ -176,6 +177,15 @@ func newView(start RunStart, in runInput) *Run {
 	}
 	add(in.Steps)
 	return v
+}
+
+// count returns how many steps there are, with those within others.
+func count(list []StepSpec) int {
+	n := len(list)
+	for i := range list {
+		n += count(list[i].Steps)
+	}
+	return n
 }
 
 // Step returns a step by its id, nil if there is none.

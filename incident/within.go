@@ -3,9 +3,9 @@ package incident
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
 // group makes a [Parallel]: the steps whose conditions hold, at the same time.
@@ -14,10 +14,13 @@ func (x *interpreter) group(ctx context.Context, spec StepSpec) (flow, bool, err
 	began := x.now
 	var all []*leaf
 	for _, s := range spec.Steps {
-		if x.come[s.ID] == x.come[spec.ID] && x.scope.outcomes[s.ID].Status == Done {
-			continue // the group is tried again: what was done is done
+		if x.come[s.ID] == x.come[spec.ID] && (x.scope.outcomes[s.ID].Status == Done || x.left[s.ID] == x.come[s.ID]) {
+			continue // the group is tried again: what was done is done, and what a person left out is left out
 		}
-		x.come[s.ID] = x.come[spec.ID]
+		if x.come[s.ID] < x.come[spec.ID] {
+			x.come[s.ID] = x.come[spec.ID] - 1
+			x.comeTo(s)
+		}
 		needed, out, err := x.needed(ctx, s)
 		switch {
 		case err != nil:
@@ -39,6 +42,7 @@ func (x *interpreter) group(ctx context.Context, spec StepSpec) (flow, bool, err
 		// do it twice.
 		if l.out.Status == Unknown {
 			if f, err := x.settleWithin(ctx, l); err != nil || f.kind != flowNext {
+				x.leave(spec)
 				return f, false, err
 			}
 		}
@@ -48,9 +52,9 @@ func (x *interpreter) group(ctx context.Context, spec StepSpec) (flow, bool, err
 	return x.settle(ctx, spec, out)
 }
 
-// settleWithin settles a step of a group whose outcome is not known.
+// settleWithin settles a step of a group until its outcome is known.
 func (x *interpreter) settleWithin(ctx context.Context, l *leaf) (flow, error) {
-	for {
+	for l.out.Status == Unknown {
 		f, again, err := x.settle(ctx, l.spec, l.out)
 		if err != nil || !again {
 			return f, err
@@ -59,6 +63,15 @@ func (x *interpreter) settleWithin(ctx context.Context, l *leaf) (flow, error) {
 		if err := x.leaves(ctx, []*leaf{l}, true); err != nil {
 			return flow{}, err
 		}
+		x.took(l.spec, l.out)
+	}
+	return flow{}, nil
+}
+
+// leave notes that the flow left a step in the middle of those within it.
+func (x *interpreter) leave(spec StepSpec) {
+	if s := x.at(spec.ID); s != nil {
+		s.State, s.Ended, s.Message = StepFailed, x.now, "it was left in the middle"
 	}
 }
 
@@ -96,7 +109,8 @@ func (x *interpreter) sub(ctx context.Context, spec StepSpec) (flow, bool, error
 	if with.Status != Done {
 		return x.settle(ctx, spec, with)
 	}
-	mark, around, rest := len(x.undo), x.scope, x.rest
+	mark, around := len(x.undo), frame{x.scope, x.rest}
+	x.outer = append(x.outer, around)
 	x.scope.parameters = nil
 	if err := json.Unmarshal(with.Output, &x.scope.parameters); err != nil {
 		return flow{}, false, fmt.Errorf("incident: the parameters of step %s as they are recorded: %w", spec.ID, err)
@@ -106,10 +120,13 @@ func (x *interpreter) sub(ctx context.Context, spec StepSpec) (flow, bool, error
 	if err != nil {
 		return flow{}, false, err
 	}
-	out := Outcome{Status: Done, Began: began, Ended: x.now}
+	out := Outcome{Status: Done, Began: began}
 	switch f.kind {
+	case flowStop:
+		return f, false, nil
 	case flowJump:
-		x.scope, x.rest = around, rest
+		x.scope, x.rest, x.outer = around.scope, around.steps, x.outer[:len(x.outer)-1]
+		x.leave(spec)
 		return f, false, nil
 	case flowAbort:
 		out.Status, out.Message = Failed, f.why
@@ -123,7 +140,7 @@ func (x *interpreter) sub(ctx context.Context, spec StepSpec) (flow, bool, error
 			out.Message = f.why + "; not everything that it did could be taken back"
 		}
 	}
-	x.scope, x.rest = around, rest
+	x.scope, x.rest, x.outer = around.scope, around.steps, x.outer[:len(x.outer)-1]
 	out.Ended = x.now
 	return x.settle(ctx, spec, out)
 }
@@ -144,7 +161,11 @@ func (x *interpreter) with(spec StepSpec) Outcome {
 	if err != nil {
 		return Outcome{Status: Failed, Code: codeFinal, Message: err.Error()}
 	}
-	return Outcome{Status: Done, Output: marshal(values)}
+	data, problem := encode(values)
+	if problem != "" {
+		return Outcome{Status: Failed, Code: codeTooLarge, Message: "its parameters: " + problem}
+	}
+	return Outcome{Status: Done, Output: data}
 }
 
 // undoTo takes back what was done after a mark, the last first, and reports whether all
@@ -181,7 +202,7 @@ func (x *interpreter) undoOne(ctx context.Context, u undoable) (done bool, err e
 			s.Undone = fmt.Sprintf("%s: %s", out.Status, out.Message)
 		}
 		answer, err := x.choose(ctx, u.spec, Question{
-			Kind: "decide", Title: "Undo of " + u.spec.Title + ": " + string(out.Status), Text: out.Message,
+			Kind: "decide", Title: "Undo of " + u.spec.Title + ": " + happened(out), Text: out.Message + undoChoices,
 			Answers: []string{AnswerRetry, AnswerDone, AnswerSkip},
 		})
 		if err != nil {
@@ -189,6 +210,7 @@ func (x *interpreter) undoOne(ctx context.Context, u undoable) (done bool, err e
 		}
 		switch answer.Kind {
 		case AnswerRetry:
+			x.undoOrdered = answer.Actor != program
 		case AnswerDone:
 			if s != nil {
 				s.State, s.Undone = StepUndone, "done by "+answer.Actor
@@ -206,7 +228,7 @@ func (x *interpreter) tryUndo(ctx context.Context, u undoable) (Outcome, error) 
 	action, is := step.Do.(Action)
 	scope := u.scope
 	scope.Key, scope.Now, scope.outcomes = scope.Key+"/undo", x.now, x.scope.outcomes
-	t := task{host: x.host, start: x.start, in: x.in, spec: u.spec, id: x.name(u.spec.ID + "/undo")}
+	t := &task{host: x.host, start: &x.start, in: &x.in, spec: &u.spec, id: x.name(u.spec.ID + "/undo"), ordered: x.undoOrdered}
 	undo := func(ctx context.Context, interrupted []Attempt) (o Outcome) {
 		if !known || !is || action.Undo == nil {
 			return unknownStep(u.spec)
@@ -214,7 +236,10 @@ func (x *interpreter) tryUndo(ctx context.Context, u undoable) (Outcome, error) 
 		if len(interrupted) > 0 {
 			return Outcome{Status: Unknown, Code: CodeOf(ErrOutcomeUnknown), Message: "a process that ended in the middle of it had begun to take it back; whether that was done is not known"}
 		}
-		ctx, cancel := context.WithTimeout(ctx, timeoutOf(u.spec))
+		if err := t.permitted(ctx); err != nil {
+			return Outcome{Status: Failed, Code: codeHeld, Unsent: true, Message: err.Error()}
+		}
+		ctx, cancel := context.WithTimeout(ctx, time.Duration(u.spec.Timeout))
 		defer cancel()
 		defer recoverTo(&o, Unknown)
 		_, err := action.Undo(ctx, &scope)
@@ -225,15 +250,7 @@ func (x *interpreter) tryUndo(ctx context.Context, u undoable) (Outcome, error) 
 		t.emit(ctx, EventUndone, strings.TrimSuffix(fmt.Sprintf("%s: undo: %s: %s", u.spec.Title, o.Status, o.Message), ": "))
 		return o
 	}
-	outcomes, err := x.engine.Steps(ctx, []Call{{ID: t.id, Intent: true, Do: func(ctx context.Context, interrupted []Attempt) Outcome {
+	return x.make(ctx, Call{ID: t.id, Intent: true, Do: func(ctx context.Context, interrupted []Attempt) Outcome {
 		return timed(ctx, func(ctx context.Context) Outcome { return undo(ctx, interrupted) })
-	}}})
-	if err != nil {
-		return Outcome{}, err
-	}
-	if len(outcomes) != 1 {
-		return Outcome{}, errors.New("incident: the engine returned no outcome")
-	}
-	x.advance(outcomes[0].Ended)
-	return outcomes[0], nil
+	}})
 }

@@ -151,10 +151,11 @@ func (r *Runs) fork(ctx context.Context, id string, from incident.StepID, fork i
 	}
 	run := old.RunStart
 	run.ID, run.By, run.At, run.Fork, run.ForkStep, run.Refuse = fork.ID, fork.By, time.Time{}, id, from, false
+	run.Reason = fork.Reason
 	if fork.Input != nil {
 		run.Input = fork.Input
 	}
-	return r.start(ctx, run, checkStart(run))
+	return r.start(ctx, run, []error{run.Validate()})
 }
 
 // forkPoint returns the number of the first call that is not taken over.

@@ -13,7 +13,7 @@
 //	if err != nil {
 //		return err
 //	}
-//	if err := runs.Launch(ctx, map[string]incident.Program{"playbook": runner.Program}); err != nil {
+//	if err := runs.Launch(ctx, map[string]incident.Program{incident.PlaybookProgram: runner.Program()}); err != nil {
 //		return err
 //	}
 //	defer runs.Close(ctx)

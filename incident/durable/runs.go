@@ -20,6 +20,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/incident"
 	"go.acu.edu.au/runbook/internal/sqlmigrate"
 )
@@ -374,6 +375,9 @@ func (r *Runs) client(ctx context.Context) dbos.Context {
 // write runs fn in a transaction that writes, and commits it. On SQLite it has the write
 // lock from its beginning.
 func (r *Runs) write(ctx context.Context, fn func(tx *sql.Tx) error) error {
+	if runbook.IsReadOnly(ctx) {
+		return &notBegun{runbook.ErrReadOnly}
+	}
 	ctx = plain{ctx}
 	tx, err := r.db.BeginTx(ctx, nil)
 	if err != nil {

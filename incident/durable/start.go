@@ -16,11 +16,8 @@ import (
 	"go.acu.edu.au/runbook/incident"
 )
 
-const (
-	maxRunID  = 100
-	maxInput  = 1 << 20
-	maxOutput = 64 << 10
-)
+// maxOutput is how large what is recorded of a call may be.
+const maxOutput = 64 << 10
 
 // notBegun marks an error of a call that certainly changed nothing.
 type notBegun struct{ error }
@@ -31,8 +28,8 @@ func (e *notBegun) SafeToRetry() bool { return true }
 // Start implements [incident.Runs]. A run that is not given its At has the time of the
 // call; which At it has does not matter for whether it is the same as another one.
 func (r *Runs) Start(ctx context.Context, run incident.RunStart) (incident.RunRecord, error) {
-	problems := checkStart(run)
-	if run.Fork != "" || run.ForkStep != "" {
+	problems := []error{run.Validate()}
+	if run.Fork != "" || run.ForkStep != "" || run.Reason != "" {
 		problems = append(problems, errors.New("it says that it was forked; use Fork"))
 	}
 	record, err := r.start(ctx, run, problems)
@@ -40,31 +37,6 @@ func (r *Runs) Start(ctx context.Context, run incident.RunStart) (incident.RunRe
 		return incident.RunRecord{}, fmt.Errorf("durable: start run %q: %w", run.ID, err)
 	}
 	return record, nil
-}
-
-// checkStart returns what is wrong with a run.
-func checkStart(run incident.RunStart) (problems []error) {
-	if !validRunID(run.ID) {
-		problems = append(problems, fmt.Errorf("its ID is not made of 1 to %d letters, digits, - and _", maxRunID))
-	}
-	if run.Program == "" {
-		problems = append(problems, errors.New("it names no program"))
-	}
-	if len(run.Input) > maxInput {
-		problems = append(problems, fmt.Errorf("its input has %d bytes, and may have %d; put what is large elsewhere, and refer to it", len(run.Input), maxInput))
-	} else if run.Input != nil && !json.Valid(run.Input) {
-		problems = append(problems, errors.New("its input is not JSON"))
-	}
-	return problems
-}
-
-func validRunID(id string) bool {
-	for _, c := range id {
-		if c != '-' && c != '_' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
-			return false
-		}
-	}
-	return id != "" && len(id) <= maxRunID
 }
 
 // start records a run and queues it, in one transaction, unless it is there.
@@ -161,7 +133,7 @@ func startOf(ctx context.Context, tx *sql.Tx, id string) (run incident.RunStart,
 // sameStart reports whether a run is started again.
 func sameStart(a, b incident.RunStart) bool {
 	return a.Program == b.Program && bytes.Equal(compact(a.Input), compact(b.Input)) && a.Lock == b.Lock && a.Refuse == b.Refuse &&
-		maps.Equal(a.Labels, b.Labels) && a.By == b.By && a.Fork == b.Fork && a.ForkStep == b.ForkStep
+		maps.Equal(a.Labels, b.Labels) && a.By == b.By && a.Fork == b.Fork && a.ForkStep == b.ForkStep && a.Reason == b.Reason
 }
 
 func compact(text json.RawMessage) []byte {

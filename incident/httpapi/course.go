@@ -85,8 +85,8 @@ func (a *api) courseOperations() []*operation {
 	}
 }
 
-// escalate calls the next level. The core does not record who wanted it, so it is recorded
-// here.
+// escalate calls the next level. The core puts who wanted it on the timeline, and not on
+// the audit record, so that is done here.
 func (c *call) escalate(b commentBody) error {
 	id := c.incident()
 	if c.a.cfg.Manager != nil {

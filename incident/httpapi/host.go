@@ -70,14 +70,10 @@ func (a *api) hostOperations() []*operation {
 	}
 }
 
-// takeOver takes over the runs of a process. Runs do not have the audit record, so it is
-// recorded here.
+// takeOver takes over the runs of a process. The runner puts on the timelines what may
+// happen twice. Where there is none, it is recorded here.
 func (c *call) takeOver(b takeOverBody) (takenOver, error) {
-	text := "takes over the runs of process " + b.Process + ": " + b.Reason
-	if err := c.audit("replica taken over", text, b); err != nil {
-		return takenOver{}, err
-	}
-	records, err := c.a.cfg.Replicas.TakeOver(c.ctx, b.Process, incident.Control{By: c.actor.Name, Reason: b.Reason})
+	records, err := c.takeOverRuns(b)
 	if err != nil {
 		return takenOver{}, err
 	}
@@ -86,4 +82,14 @@ func (c *call) takeOver(b takeOverBody) (takenOver, error) {
 		result.Runs = append(result.Runs, record.ID)
 	}
 	return result, nil
+}
+
+func (c *call) takeOverRuns(b takeOverBody) ([]incident.RunRecord, error) {
+	if c.a.cfg.Runner != nil {
+		return c.a.cfg.Runner.TakeOver(c.ctx, c.a.cfg.Replicas, b.Process, c.actor.Name, b.Reason)
+	}
+	if err := c.audit("replica taken over", "takes over the runs of process "+b.Process+": "+b.Reason, b); err != nil {
+		return nil, err
+	}
+	return c.a.cfg.Replicas.TakeOver(c.ctx, b.Process, incident.Control{By: c.actor.Name, Reason: b.Reason})
 }

@@ -263,11 +263,13 @@ func (w *world) story() []scene {
 		body["plan"] = w.waiting().Question.Plan
 	})
 	list = append(list,
-		scene{id: "answerRun", who: "jane", path: run + "/answer"}, scene{id: "followRun", who: "val", path: run + "/events"}, scene{id: "forkRun", who: "jane", path: run + "/fork"},
+		scene{id: "answerRun", who: "jane", path: run + "/answer"}, scene{id: "followRun", who: "val", path: run + "/events"},
 		scene{id: "suggestRun", who: "jane"},
 	)
 	late("deny", "kim", "/deny", nil)
 	list = append(list,
+		// The step that was approved is not made again under that approval: from the gate.
+		scene{id: "forkRun", who: "jane", path: run + "/fork", edit: func(body map[string]any) { body["step"] = "gate" }},
 		scene{id: "cancelRun", who: "jane", path: "/runs/run-3/cancel", before: func() { w.start(`{"id":"run-3","environment":"test","playbook":"tidy"}`) }},
 		scene{id: "listIncidents", who: "val"}, scene{id: "getIncident", who: "val", path: inc},
 		scene{id: "escalateIncident", who: "jane", path: inc + "/escalate"}, scene{id: "acknowledgeIncident", who: "jane", path: inc + "/acknowledge"},

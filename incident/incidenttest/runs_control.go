@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/incident"
 )
 
@@ -26,6 +27,7 @@ func controlCases() []runsCase {
 		{name: "cancelled stays cancelled", test: testCancelTwice},
 		{name: "cancel of a run that has ended is refused", test: testCancelEnded},
 		{name: "nothing begins after cancel", test: testCancelNothing},
+		{name: "a read-only context changes nothing", test: testReadOnly},
 	}
 }
 
@@ -311,4 +313,42 @@ func testCancelNothing(x *runsTest) {
 		x.t.Errorf("run %s; want that it stays cancelled", describeRun(r))
 	}
 	x.wantCalls("a")
+}
+
+func testReadOnly(x *runsTest) {
+	x.does(func(ctx context.Context, e incident.Engine, _ incident.RunStart) (json.RawMessage, error) {
+		s, err := e.Await(ctx, "wait", "answer", time.Time{})
+		if err != nil {
+			return nil, err
+		}
+		return result(e.Steps(ctx, []incident.Call{x.done(incident.StepID("a-" + s.ID))}))
+	})
+	id := x.begin("a")
+	x.waits(id, "wait")
+	ctx := runbook.ReadOnly(x.ctx)
+	started, err := x.runs.Start(ctx, x.run("b"))
+	isReadOnly(x.t, err)
+	if started.ID != "" {
+		x.t.Errorf("run %s came with the error", describeRun(started))
+	}
+	isReadOnly(x.t, x.runs.Signal(ctx, id, "answer", incident.Signal{ID: "never", Actor: "ada"}))
+	isReadOnly(x.t, x.runs.Hold(ctx, id, by("grace")))
+	isReadOnly(x.t, x.runs.Cancel(ctx, id, by("grace")))
+	x.nothing()
+	if r, err := x.runs.Record(ctx, id, -1); err != nil || r.Status != incident.RunRunning || r.Held != nil || r.Cancelled != nil || len(r.Waits) != 1 {
+		x.t.Errorf("run %s, error %v; want one that waits as before", describeRun(r), err)
+	}
+	x.wantList("nothing was started", x.mine(), "a")
+	x.must(x.runs.Hold(x.ctx, id, by("grace")))
+	isReadOnly(x.t, x.runs.Release(ctx, id, by("grace")))
+	if r := x.record(id); r.Held == nil {
+		x.t.Errorf("run %s; want one that is held still", describeRun(r))
+	}
+	x.must(x.runs.Release(x.ctx, id, by("grace")))
+	x.sends(id, "answer", incident.Signal{ID: "1", Actor: "ada"})
+	x.ends(id, incident.RunFinished)
+	x.wantCalls("a-1")
+	_, err = x.runs.Fork(ctx, id, "a-1", incident.RunFork{ID: x.id("fork"), By: "ada"})
+	isReadOnly(x.t, err)
+	x.wantList("nothing was forked", x.mine(), "a")
 }

@@ -297,6 +297,21 @@ var storeMistakes = map[string]mistake{
 		}
 	}),
 
+	"writes with a read-only context": memoryMistake("faults/a read-only context", func(m *incident.MemoryStore, w *mistakenStore) {
+		w.commit = func(ctx context.Context, c incident.Change) (incident.Change, error) {
+			if err := ctx.Err(); err != nil {
+				return incident.Change{}, err
+			}
+			return m.Commit(context.Background(), c)
+		}
+	}),
+	"deletes with a read-only context": deleting("faults/a read-only context", func(ctx context.Context, m *incident.MemoryStore, kind, id, chain string) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return m.Delete(context.Background(), kind, id, chain)
+	}),
+
 	"an error if there is nothing to delete": deleting("delete/there is nothing", func(ctx context.Context, m *incident.MemoryStore, kind, id, chain string) error {
 		if _, err := m.Document(ctx, kind, id); err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/incident"
 	"go.acu.edu.au/runbook/incident/incidenttest"
 )
@@ -35,6 +36,9 @@ func (n *naiveStore) pass(here string) {
 }
 
 func (n *naiveStore) Commit(ctx context.Context, c incident.Change) (made incident.Change, err error) {
+	if runbook.IsReadOnly(ctx) {
+		return incident.Change{}, runbook.ErrReadOnly
+	}
 	if err := cmp.Or(ctx.Err(), c.Validate()); err != nil {
 		return made, err
 	}
@@ -161,6 +165,9 @@ func (n *naiveStore) Entries(ctx context.Context, chain string, after int64) ite
 func (n *naiveStore) Delete(ctx context.Context, kind, id, chain string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if runbook.IsReadOnly(ctx) {
+		return runbook.ErrReadOnly
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}

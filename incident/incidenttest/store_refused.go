@@ -155,6 +155,23 @@ var storeFaultTests = []storeTest{
 		u.has(t, d)
 		u.says(t, "audit", "a")
 	}},
+	{"a read-only context", func(t *testing.T, u storeUse) {
+		d := u.write(t, note("a", ""))[0]
+		u.add(t, event("audit", "a"))
+		ctx := runbook.ReadOnly(t.Context())
+		made, err := u.Store.Commit(ctx, incident.Change{Documents: []incident.Document{d}, Entries: []incident.Entry{event("audit", canary)}})
+		isReadOnly(t, err)
+		if len(made.Documents)+len(made.Entries) > 0 {
+			t.Errorf("%+v came with the error", made)
+		}
+		isReadOnly(t, u.Store.Delete(ctx, "note", "a", "audit"))
+		discreet(t, err)
+		u.has(t, d)
+		u.says(t, "audit", "a")
+		if got, err := u.Store.Document(ctx, "note", "a"); err != nil || got.ID != "a" {
+			t.Errorf("document %+v, error %v; want it to be read", got, err)
+		}
+	}},
 	{"lost answer", func(t *testing.T, u storeUse) {
 		if u.LoseAnswer == nil {
 			t.Skip("declined")

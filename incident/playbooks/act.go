@@ -223,7 +223,7 @@ type Changed struct {
 // them: a look at what is set, a batch without a deployment, a deployment, and a look at
 // what that got. A restart would apply nothing. The values are numbers and switches and no
 // secrets: they are kept in the record of the run. Taking it back sets what was there
-// before, which undo steps, or [Environment.takeBack], do.
+// before, which its undo does.
 func (e Environment) change(id, title string, values func(s *incident.Scope) map[string]string, replaces ...string) []incident.Step {
 	needs := []incident.Need{incident.Needs("Variables", e.Variables), incident.Needs("Deployer", e.Deployer)}
 	wasSet := func(s *incident.Scope) (bool, string) { return s.Did(id), "nothing was set" }
@@ -355,29 +355,6 @@ func (e Environment) putBack(ctx context.Context, s *incident.Scope, changed Cha
 		return err
 	}
 	return e.proven(ctx, b.Names())
-}
-
-// takeBack is an action that undoes a change of variables when a condition says so: it
-// did not help, or it is no longer needed.
-func (e Environment) takeBack(id, title, changed string, when incident.Condition) incident.Step {
-	return incident.Step{
-		ID: id, Title: title, When: when, Timeout: 15 * time.Minute,
-		Needs: []incident.Need{incident.Needs("Variables", e.Variables), incident.Needs("Deployer", e.Deployer)},
-		Do: incident.Action{
-			Repeat: incident.Idempotent,
-			Run: func(ctx context.Context, s *incident.Scope) (any, error) {
-				c, ok := incident.Result[Changed](s, changed)
-				if !ok {
-					return nil, incident.Final(errors.New("what was there before is not known"))
-				}
-				return nil, e.putBack(ctx, s, c)
-			},
-			Preview: func(_ context.Context, s *incident.Scope) (incident.Effect, error) {
-				c, _ := incident.Result[Changed](s, changed)
-				return incident.Effect{Call: fmt.Sprintf("set %s of %s again, and deploy", assignments(c.Before), e.name()), Changes: []string{"the application runs as it did before"}}, nil
-			},
-		},
-	}
 }
 
 func batch(values map[string]string) incident.VariableBatch {

@@ -23,8 +23,8 @@ func (c *canvasHouse) loginFailsUntil(so func() bool) {
 
 func never() bool { return false }
 
-// Requirement: RB-PLAYBOOK-2, RB-PLAYBOOK-2-SYMPTOMS, RB-PLAYBOOK-2-STEP-1, RB-PLAYBOOK-2-STEP-2-KEY-STATUS,
-// RB-PLAYBOOK-2-STEP-2-PRIVATE-KEY, RB-PLAYBOOK-2-STEP-2-CLIENT-ID, RB-PLAYBOOK-2-STEP-2-MAINTENANCE, RB-PLAYBOOK-2-STEP-3
+// Requirement: RB-PLAYBOOK-2, RB-PLAYBOOK-2-SYMPTOMS, RB-PLAYBOOK-2-STEP-1, RB-PLAYBOOK-2-STEP-2-KEY-STATUS
+// Requirement: RB-PLAYBOOK-2-STEP-2-PRIVATE-KEY, RB-PLAYBOOK-2-STEP-2-CLIENT-ID, RB-PLAYBOOK-2-STEP-2-MAINTENANCE, RB-PLAYBOOK-2-STEP-3
 func TestCanvasAuthentication(t *testing.T) {
 	tellStories(t, authentication, map[string]story{
 		"worthless tokens are fetched anew by a restart": {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,6 +129,17 @@ func (c *canvasHouse) isDown(name string, so func() bool, message string) {
 	})
 }
 
+// once returns a func that says yes from the moment on at which something is so.
+func once(so func() bool) func() bool {
+	var was atomic.Bool
+	return func() bool {
+		if so() {
+			was.Store(true)
+		}
+		return was.Load()
+	}
+}
+
 func always() bool { return true }
 
 // found makes the doctor find something.
@@ -198,13 +210,20 @@ func tellStories(t *testing.T, playbook func(c *canvasHouse) incident.Playbook, 
 	}
 }
 
+// runner returns a runner of a playbook, whose runs the caller closes.
+func (c *canvasHouse) runner(t testing.TB, p incident.Playbook) (*incident.Runner, *incident.MemoryRuns) {
+	t.Helper()
+	runs := incident.NewMemoryRuns(incident.MemoryRunsConfig{})
+	r, err := incident.NewRunner(incident.RunnerConfig{Playbooks: []incident.Playbook{p}, Runs: runs, Store: new(incident.MemoryStore)})
+	require.NoError(t, err)
+	return r, runs
+}
+
 // planOf plans a playbook.
 func (c *canvasHouse) planOf(t testing.TB, p incident.Playbook, with map[string]string) incident.Plan {
 	t.Helper()
-	runs := incident.NewMemoryRuns(incident.MemoryRunsConfig{})
+	r, runs := c.runner(t, p)
 	defer func() { require.NoError(t, runs.Close(context.WithoutCancel(t.Context()))) }()
-	r, err := incident.NewRunner(incident.RunnerConfig{Playbooks: []incident.Playbook{p}, Runs: runs, Store: new(incident.MemoryStore)})
-	require.NoError(t, err)
 	plan, err := r.Plan(t.Context(), incident.Request{Environment: p.Environment, Playbook: p.Name, By: "jane", Parameters: with})
 	require.NoError(t, err)
 	return plan

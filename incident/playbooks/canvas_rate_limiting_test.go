@@ -45,11 +45,7 @@ func TestCanvasRateLimiting(t *testing.T) {
 		"fewer requests help, and are more again when it is calm": {
 			world: func(c *canvasHouse) {
 				c.runsWith(map[string]string{"CANVAS_RATE_LIMIT_PER_MINUTE": "600"})
-				calm := false
-				c.throttled(func() bool {
-					calm = calm || c.got("CANVAS_RATE_LIMIT_PER_MINUTE", "120")
-					return calm
-				}, 12, 0)
+				c.throttled(once(func() bool { return c.got("CANVAS_RATE_LIMIT_PER_MINUTE", "120") }), 12, 0)
 			},
 			does: []string{setRate, "Redeploy", setRate, "Redeploy"},
 			why:  "Canvas rejects requests: -20 of 600 units are left (-3 %); within 20s this program used 12.0 units a second, others with its identity 0.0, and 10 requests were rejected; dearest: GET /api/v1/courses/:id/pages (240 units in 20 requests)",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,6 +89,14 @@ func (e Environment) deploy(id, title string, commit func(s *incident.Scope) str
 				came := list[0].Created.After(s.Now) && strings.HasPrefix(list[0].Commit, commit(s)) && list[0].Status.Deployed()
 				return list[0], came, nil
 			},
+			Undo: func(ctx context.Context, s *incident.Scope) (any, error) {
+				deployed, known := incident.Result[incident.Deployment](s, id)
+				if !known {
+					return nil, errors.New("what was deployed is not known: look at the deployments, and roll back by hand")
+				}
+				return e.undeploy(ctx, deployed)
+			},
+			Undoes: "Roll back to what ran before",
 			Preview: func(_ context.Context, s *incident.Scope) (incident.Effect, error) {
 				what := "commit " + commit(s)
 				if commit(s) == "" {
@@ -97,4 +106,28 @@ func (e Environment) deploy(id, title string, commit func(s *incident.Scope) str
 			},
 		},
 	}
+}
+
+// undeploy rolls back to what ran before a deployment, if that is still the one that runs.
+func (e Environment) undeploy(ctx context.Context, deployed incident.Deployment) (any, error) {
+	list, err := e.Deployer.Deployments(ctx, 50)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(list, func(d incident.Deployment) bool { return d.ID == deployed.ID })
+	if i < 0 || !list[i].Current {
+		return nil, nil // something else runs
+	}
+	for _, before := range list[i+1:] {
+		switch {
+		case !before.Status.Deployed() && before.Status != incident.DeploymentRemoved && before.Status != incident.DeploymentRemoving:
+			continue // never ran
+		case same(before, list[i]):
+			return nil, nil // it ran before, too
+		case !before.CanRollback:
+			return nil, fmt.Errorf("the platform no longer keeps what ran before, deployment %s", described(before))
+		}
+		return e.Deployer.Rollback(ctx, before)
+	}
+	return nil, errors.New("nothing ran before it")
 }

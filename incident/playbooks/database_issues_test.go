@@ -33,9 +33,6 @@ type databaseCase struct {
 	asked string
 }
 
-// neverSo is what does not become so.
-func neverSo() bool { return false }
-
 // databaseCases are the branches of the decision, and the faults that do not go away.
 func databaseCases() map[string]databaseCase {
 	refused := func() health.Result {

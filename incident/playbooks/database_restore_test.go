@@ -53,6 +53,9 @@ func restoreCases() map[string]restoreCase {
 			parameters: old, does: whole, data: "accounts\ntasks\n",
 			asked: []string{"backup b3 (daily)", "There are 1 newer ones", "Destroyed: backup b", "A dump of what is there now is put aside first"},
 		},
+		"the newest of all, which the platform would restore twice": {
+			does: []string{"SetDeployFreeze true", "Stop d2", asideDump, "RestoreBackup b4", "Start d2", "SetDeployFreeze false"}, data: "accounts\n",
+		},
 		"the newest from before the damage": {
 			parameters: map[string]string{"before": "2000-01-04T01:00:00Z"}, does: whole, data: "accounts\ntasks\n",
 		},

@@ -28,7 +28,7 @@ func (e Environment) stop(id, title string, when incident.Condition) []incident.
 			},
 		},
 		{
-			ID: id + "ped", Title: "See that it is really stopped", When: both(when, func(s *incident.Scope) (bool, string) { return s.Did(id), "it was not stopped" }),
+			ID: id + "-seen", Title: "See that it is really stopped", When: both(when, func(s *incident.Scope) (bool, string) { return s.Did(id), "it was not stopped" }),
 			Do: incident.Verify{Every: 5 * time.Second, Run: func(ctx context.Context, _ *incident.Scope) (any, error) {
 				state, err := e.Stopper.Stopped(ctx)
 				if err == nil && !state.Stopped {

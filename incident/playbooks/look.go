@@ -82,9 +82,10 @@ func look(id, title string, p health.Prober) incident.Step {
 func well(id, title string, within time.Duration, times int, p health.Prober) incident.Step {
 	return incident.Step{
 		ID: id, Title: title, Timeout: 30 * time.Second,
+		When: func(*incident.Scope) (bool, string) { return p != nil, "there is no such probe" },
 		Do: incident.Verify{Within: within, Times: times, Run: func(ctx context.Context, _ *incident.Scope) (any, error) {
 			f := probe(ctx, p)
-			if !f.Missing && f.Status != health.Healthy && f.Status != health.Degraded {
+			if f.Status != health.Healthy && f.Status != health.Degraded {
 				return nil, errors.New(f.String())
 			}
 			return f, nil

@@ -1,6 +1,7 @@
 package playbooks_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -47,13 +48,17 @@ func TestMaintenanceWindow(t *testing.T) {
 			parameters: tonight, world: illWith, answer: func(incident.Question) incident.Answer { return incident.Answer{} },
 			want: incident.StateFailed, does: []string{backup, dump, deploy}, told: []string{"scheduled", "in_progress"},
 		},
-		"a backup that takes too long leaves no time for the work": {
+		"a window that is over": {
 			parameters: with("start", "2000-01-04 11:05"), want: incident.StateFailed, why: "the window is over: it was until 2000-01-04T13:05:00+11:00",
 			world: func(*dataHouse) { time.Sleep(10 * time.Minute) },
 		},
 		"an abbreviation is no zone":          {parameters: with("zone", "EST"), want: incident.StateFailed, why: "EST"},
 		"a time that the clocks skip is none": {parameters: with("start", "2000-08-27 02:30"), want: incident.StateFailed, why: "the clocks skip it"},
 		"what is too far ahead":               {parameters: with("start", "2000-03-04 02:30"), want: incident.StateFailed, why: "more than 14 days ahead"},
+		"a backup that takes too long leaves no time for the work": {
+			parameters: tonight, world: func(h *dataHouse) { h.Environment.Backups = slowBackups{h.platform} },
+			want: incident.StateFailed, does: []string{backup, dump}, told: []string{"scheduled", "in_progress"},
+		},
 		"no backup, no work": {
 			parameters: tonight, world: func(h *dataHouse) { h.platform.Fail("CreateBackup", incident.ErrUnsupported) },
 			want: incident.StateFailed, told: []string{"scheduled", "in_progress"},
@@ -90,4 +95,12 @@ func TestMaintenanceWindow(t *testing.T) {
 			})
 		})
 	}
+}
+
+// slowBackups take three hours.
+type slowBackups struct{ *incidenttest.Platform }
+
+func (b slowBackups) CreateBackup(ctx context.Context, name string) (incident.Backup, error) {
+	time.Sleep(3 * time.Hour)
+	return b.Platform.CreateBackup(context.WithoutCancel(ctx), name)
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/incident"
 	"go.acu.edu.au/runbook/internal/sqlmigrate"
 )
@@ -17,6 +18,9 @@ import (
 // Commit implements [incident.Store]. Every error is safe to retry, but for one after
 // which it is not known whether the database committed.
 func (s *Store) Commit(ctx context.Context, c incident.Change) (incident.Change, error) {
+	if runbook.IsReadOnly(ctx) {
+		return incident.Change{}, fmt.Errorf("sqlstore: commit: %w", runbook.ErrReadOnly)
+	}
 	if err := c.Validate(); err != nil {
 		return incident.Change{}, fmt.Errorf("sqlstore: commit: %w", &unmade{err})
 	}

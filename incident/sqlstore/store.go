@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/incident"
 	"go.acu.edu.au/runbook/internal/sqlmigrate"
 )
@@ -130,6 +131,9 @@ func isUndone(err error) bool {
 
 // Delete implements [incident.Store].
 func (s *Store) Delete(ctx context.Context, kind, id, chain string) error {
+	if runbook.IsReadOnly(ctx) {
+		return fmt.Errorf("sqlstore: delete: %w", runbook.ErrReadOnly)
+	}
 	type statement struct {
 		text string
 		args []any
