@@ -11,6 +11,8 @@ import (
 )
 
 // Each rule begins right above its limit, and not at it.
+//
+// Requirement: RB-ALERT-RESPONSE-TIME, RB-ALERT-ERROR-RATE, RB-ALERT-CANVAS-ERRORS, RB-ALERT-MEMORY, RB-ALERT-DATABASE, RB-ALERT-CONSECUTIVE
 func TestCriticalRulesAtTheirLimits(t *testing.T) {
 	count := func(good, bad uint64) func(*alert.Feed) {
 		return func(f *alert.Feed) { f.Count(good, bad, "status 503") }

@@ -485,7 +485,7 @@ func TestClosedFeedsAreSilent(t *testing.T) {
 
 // Inputs that are declared and never fed are missed.
 //
-// Requirement: AL-AM-DEAD-MAN
+// Requirement: AL-AM-DEAD-MAN, HL-WANT-8
 func TestInputsThatAreNeverFedAreMissed(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		inputs := append([]alert.Input{{Name: "beat", Kind: alert.Heartbeat}, {Name: "rare", Kind: alert.Gauge}}, gauge...)
@@ -506,7 +506,7 @@ func TestInputsThatAreNeverFedAreMissed(t *testing.T) {
 	})
 }
 
-// Requirement: AL-AM-DEAD-MAN
+// Requirement: AL-AM-DEAD-MAN, HL-WANT-8
 func TestDeadMan(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		e, out := run(t, []alert.Input{{Name: "beat", Kind: alert.Heartbeat}}, nil,
@@ -556,6 +556,7 @@ func TestDeadlinesGoByTheCalendar(t *testing.T) {
 	})
 }
 
+// Requirement: HL-WANT-3
 func TestChanged(t *testing.T) {
 	inTime(t, func(t *testing.T) {
 		e, out := run(t, []alert.Input{{Name: "version", Kind: alert.Text}}, nil,

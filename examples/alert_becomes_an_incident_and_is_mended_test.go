@@ -15,6 +15,8 @@ import (
 // An alert that production is down opens an incident; the playbook that is bound to it
 // starts by itself, since the policy of production lets it, finds that the last
 // deployment is the cause, and rolls it back. When the alert is over the incident is too.
+//
+// Requirement: RB-PLAYBOOK-1-SYMPTOMS
 func Example_alertBecomesAnIncidentAndIsMended() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

@@ -39,6 +39,7 @@ func (v *vault) mounted() string { return v.Data(v.Mounted(v.environment, v.serv
 func (v *vault) db(t testing.TB) *railway.Service { return v.on(t, v.client) }
 
 // Requirement: RW-ASK-BACKUP, RW-BACKUP-ID
+// Requirement: RB-CMD-RAILWAY-DATABASE-BACKUPS
 func TestBackups(t *testing.T) {
 	incidenttest.TestBackups(t, incidenttest.BackupsHarness{
 		Run: func(t *testing.T, test func(*testing.T)) { synctest.Test(t, test) },
@@ -61,6 +62,7 @@ func TestBackups(t *testing.T) {
 // A backup is never made twice, whatever becomes of the answer.
 //
 // Requirement: RW-DOCS-BACKUP, RW-ASK-BACKUP
+// Requirement: RB-CMD-RAILWAY-DATABASE-BACKUP
 func TestBackupIsMadeOnce(t *testing.T) {
 	for name, fault := range mishaps {
 		t.Run(name, func(t *testing.T) {

@@ -46,6 +46,7 @@ func deployerCase(st deployStage, source incident.DeploymentSource) incidenttest
 }
 
 // Requirement: RW-G4, RW-G5, RW-ASK-VERDICT
+// Requirement: RB-CMD-RAILWAY-DEPLOYMENTS
 func TestDeployer(t *testing.T) {
 	commit := incident.DeploymentSource{Commit: deployOther}
 	for name, c := range map[string]struct {
@@ -112,6 +113,7 @@ func TestDeployFreezer(t *testing.T) {
 // returns the new one, which it found by itself.
 //
 // Requirement: RW-DEPLOY-NEW-ID, RW-DOCS-ROLLBACK, RW-G5, RW-ASK-ROLLBACK
+// Requirement: RB-CMD-RAILWAY-ROLLBACK
 func TestRollbackIsObserved(t *testing.T) {
 	deployBubble(t, func(t *testing.T) {
 		st := newDeployStage(t, &railwaytest.Server{}, nil)
@@ -195,6 +197,7 @@ func TestRollbackIsNotAnOldDeployment(t *testing.T) {
 // nothing has happened yet.
 //
 // Requirement: RW-G5, RW-ASK-VERDICT
+// Requirement: RB-CMD-RAILWAY-RESTART
 func TestRestartWaitsForAChange(t *testing.T) {
 	t.Run("a change is seen", func(t *testing.T) {
 		deployBubble(t, func(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 // it out, and none can send null.
 //
 // Requirement: RW-G8
+// Requirement: RB-CMD-RAILWAY-ENVIRONMENT
 func TestEnvironmentIsAlwaysSent(t *testing.T) {
 	schema, err := gqlparser.LoadSchema(&ast.Source{Input: gql.Schema})
 	require.NoError(t, err)

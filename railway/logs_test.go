@@ -21,6 +21,7 @@ import (
 )
 
 // Requirement: RW-G11
+// Requirement: RB-CMD-RAILWAY-LOGS-MEMORY, RB-CMD-RAILWAY-LOGS-SECURITY
 func TestLogsConform(t *testing.T) {
 	incidenttest.TestLogs(t, incidenttest.LogsHarness{
 		Run: func(t *testing.T, test func(t *testing.T)) { synctest.Test(t, test) },
@@ -50,6 +51,8 @@ func TestLogsConform(t *testing.T) {
 // Requirement: RW-LOG-LIMIT, RW-G11
 //
 // The API returns a line more than it is asked for.
+//
+// Requirement: RB-CMD-RAILWAY-LOGS
 func TestLogsTail(t *testing.T) {
 	inLogStage(t, func(t *testing.T, st *logStage) {
 		for i := range 10_500 {

@@ -38,6 +38,7 @@ func emptyStage(t testing.TB) *stage {
 }
 
 // Requirement: RW-ENV-CREATE-ASYNC
+// Requirement: RB-CMD-RAILWAY-INIT, RB-CMD-RAILWAY-ENVIRONMENT-CREATE
 func TestProvisioner(t *testing.T) {
 	incidenttest.TestProvisioner(t, incidenttest.ProvisionerHarness{
 		Run: func(t *testing.T, test func(*testing.T)) { synctest.Test(t, test) },

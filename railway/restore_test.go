@@ -52,6 +52,7 @@ func TestPlanRestoreNamesWhatItDestroys(t *testing.T) {
 // The platform only stages the swap: without the commit the data would be as before.
 //
 // Requirement: RW-BACKUP-RESTORE-STAGED
+// Requirement: RB-CMD-RAILWAY-DATABASE-RESTORE
 func TestRestoreIsCommitted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := newVault(t)

@@ -16,6 +16,7 @@ import (
 // Everything of an environment with ten services is one call.
 //
 // Requirement: RW-STATUS-REPLICAS
+// Requirement: RB-CMD-RAILWAY-STATUS
 func TestStatusIsOneCall(t *testing.T) {
 	deployBubble(t, func(t *testing.T) {
 		st := newDeployStage(t, &railwaytest.Server{}, nil)

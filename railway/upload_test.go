@@ -61,6 +61,7 @@ func (h *opsHost) archive() string {
 }
 
 // Requirement: RW-DEPLOY-UPLOAD
+// Requirement: RB-CMD-RAILWAY-DEPLOY
 func TestUpload(t *testing.T) {
 	opsBubble(t, func(t *testing.T) {
 		h := uploadHost(t)

@@ -99,6 +99,7 @@ func TestVariablesOfWhatDoesNotExist(t *testing.T) {
 // the number of variables.
 //
 // Requirement: RW-PEER-TF-TWICE, RW-G7
+// Requirement: RB-CMD-RAILWAY-VARIABLES-SET
 func TestABatchIsOneWriteAndOneDeployment(t *testing.T) {
 	varBubble(t, func(t *testing.T) {
 		h := newVars(t)

@@ -85,6 +85,7 @@ func twoReplicas(t *testing.T) (k task, other *child, runs *durable.Runs) {
 // Of two processes one is killed, and the other goes on with its run, without anybody.
 //
 // Requirement: INC-TRAP-3, INC-CRASH-TWO-PROCESSES
+// Requirement: INC-ASK-DEAD-WORKER
 func TestReplicaDies(t *testing.T) {
 	k, other, runs := twoReplicas(t)
 	other.kill()

@@ -137,6 +137,7 @@ func noCanary(t testing.TB, values ...any) {
 
 func digest(b []byte) string { sum := sha256.Sum256(b); return hex.EncodeToString(sum[:]) }
 
+// Requirement: INC-DUMP-ELSEWHERE
 func TestDumpIsEncryptedAndHasAReceipt(t *testing.T) {
 	var seen []pgdump.Progress
 	d := fake(t, "cat "+archiveFile(t), func(c *pgdump.Config) { c.Progress = func(p pgdump.Progress) { seen = append(seen, p) } })

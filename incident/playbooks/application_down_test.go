@@ -32,6 +32,7 @@ func (h *house) did(effect string) bool {
 	return false
 }
 
+// Requirement: RB-PLAYBOOK-1, RB-PLAYBOOK-1-STEP-1, RB-PLAYBOOK-1-STEP-2, RB-PLAYBOOK-1-STEP-4, RB-SCRIPT-EMERGENCY-ROLLBACK
 func TestApplicationDown(t *testing.T) {
 	for name, c := range map[string]struct {
 		world func(h *house)

@@ -113,6 +113,7 @@ func restoreCases() map[string]restoreCase {
 }
 
 // Requirement: RB-RESTORE, RB-PLAYBOOK-4-STEP-3-RESTORE
+// Requirement: INC-DUMP-ELSEWHERE
 func TestDatabaseRestore(t *testing.T) {
 	for name, c := range restoreCases() {
 		t.Run(name, func(t *testing.T) {

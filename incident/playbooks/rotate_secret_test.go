@@ -14,6 +14,7 @@ import (
 )
 
 // Requirement: RB-CREDENTIAL-SECRET-KEY, RB-CREDENTIAL-APPLY
+// Requirement: INC-ROTATE-OVERLAP
 func TestRotateSecret(t *testing.T) {
 	const name, previous = "SECRET_KEY", "SECRET_KEY_PREVIOUS"
 	for test, c := range map[string]struct {
