@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"go.acu.edu.au/runbook"
 )
 
 // AcknowledgeConversation says that somebody takes care of everything that one
@@ -11,6 +13,9 @@ import (
 // hands it back whose people acknowledge there. The error wraps [ErrNoAlert] if nothing
 // of it fires.
 func (r *Router) AcknowledgeConversation(ctx context.Context, key string, ack Acknowledgement) error {
+	if runbook.IsReadOnly(ctx) {
+		return fmt.Errorf("alert: acknowledge: %w", runbook.ErrReadOnly)
+	}
 	now := time.Now()
 	if err := ack.complete(now); err != nil {
 		return err

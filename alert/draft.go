@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"go.acu.edu.au/runbook"
 )
 
 // A Draft is a post to a target with [Target.NeedsApproval], such as a mail to a vendor,
@@ -40,6 +42,9 @@ func (r *Router) Drafts() []Draft {
 // Approve sends a draft. by is the person who approves it, and stands in the post as who
 // is responsible. It is sent once, however many approve it.
 func (r *Router) Approve(ctx context.Context, id, by string) error {
+	if runbook.IsReadOnly(ctx) {
+		return fmt.Errorf("alert: approve: %w", runbook.ErrReadOnly)
+	}
 	d, err := r.takeDraft("approve", id, by, func(d Draft) error {
 		if t := r.targets[d.Target]; t == nil || t.Audience != Everyone {
 			return fmt.Errorf("%q is no target for everyone any more: discard the draft", d.Target)
@@ -56,6 +61,9 @@ func (r *Router) Approve(ctx context.Context, id, by string) error {
 
 // Discard drops a draft: it is not sent.
 func (r *Router) Discard(ctx context.Context, id, by string) error {
+	if runbook.IsReadOnly(ctx) {
+		return fmt.Errorf("alert: discard: %w", runbook.ErrReadOnly)
+	}
 	if _, err := r.takeDraft("discard", id, by, func(Draft) error { return nil }); err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"go.acu.edu.au/runbook"
 )
 
 // A Silence keeps people from being told that something began. Rules go on being
@@ -58,6 +60,9 @@ func (s Silence) active(now time.Time) bool { return !now.Before(s.Begins) && no
 
 // Silence begins a silence and returns it with its ID.
 func (r *Router) Silence(ctx context.Context, s Silence) (Silence, error) {
+	if runbook.IsReadOnly(ctx) {
+		return Silence{}, fmt.Errorf("alert: silence: %w", runbook.ErrReadOnly)
+	}
 	now := time.Now()
 	if s.Begins.IsZero() {
 		s.Begins = now
@@ -81,6 +86,9 @@ var ErrNoSilence = errors.New("no such silence")
 
 // EndSilence ends a silence: what it muted, and still fires, is told now.
 func (r *Router) EndSilence(ctx context.Context, id, by string) error {
+	if runbook.IsReadOnly(ctx) {
+		return fmt.Errorf("alert: end silence: %w", runbook.ErrReadOnly)
+	}
 	now := time.Now()
 	if err := r.begin(); err != nil {
 		return err

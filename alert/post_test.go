@@ -26,11 +26,15 @@ func TestPostOfWhoMayOnlyRead(t *testing.T) {
 	require.NoError(t, err)
 	ctx := runbook.ReadOnly(t.Context())
 	for _, err := range []error{
+		r.Acknowledge(ctx, "x", alert.Acknowledgement{By: "ana"}), r.AcknowledgeConversation(ctx, "x", alert.Acknowledgement{By: "ana"}),
+		r.EndSilence(ctx, "x", "ana"), r.Approve(ctx, "x", "ana"), r.Discard(ctx, "x", "ana"),
 		r.Post(ctx, alert.Post{ID: "1", Title: "all is well"}), r.Post(ctx, alert.Post{ID: "1", Title: "all is well"}, "page"), r.Test(ctx, "people", "ana"),
 	} {
 		require.ErrorIs(t, err, runbook.ErrReadOnly)
 		assert.True(t, runbook.SafeToRetry(err))
 	}
+	_, err = r.Silence(ctx, alert.Silence{Match: alert.Matcher{Environments: []string{"test"}}, By: "ana", Comment: "x"})
+	require.ErrorIs(t, err, runbook.ErrReadOnly)
 	assert.Empty(t, r.Drafts())
 	assert.Empty(t, people.Notifications())
 	require.NoError(t, r.Test(t.Context(), "people", "ana"))
