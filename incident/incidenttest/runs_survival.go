@@ -293,10 +293,11 @@ func testDownSignal(x *runsTest) {
 	}
 }
 
-// doesAskUntil awaits an answer until a while after it was started, and then for ever.
-func (x *runsTest) doesAskUntil() {
+// doesAskUntil awaits an answer until some quiet times after it was started, and then for
+// ever.
+func (x *runsTest) doesAskUntil(times int) {
 	x.does(func(ctx context.Context, e incident.Engine, run incident.RunStart) (json.RawMessage, error) {
-		first, err := e.Await(ctx, "s0", "answer", run.At.Add(3*x.quiet))
+		first, err := e.Await(ctx, "s0", "answer", run.At.Add(time.Duration(times)*x.quiet))
 		if err != nil {
 			return nil, err
 		}
@@ -309,7 +310,7 @@ func (x *runsTest) doesAskUntil() {
 }
 
 func testDownExpires(x *runsTest) {
-	x.doesAskUntil()
+	x.doesAskUntil(3)
 	id, wait := x.down()
 	x.pause(time.Until(wait.Until) + 20*time.Millisecond)
 	x.launch()
@@ -323,7 +324,7 @@ func testDownExpires(x *runsTest) {
 }
 
 func testDownTooLate(x *runsTest) {
-	x.doesAskUntil()
+	x.doesAskUntil(3)
 	id, wait := x.down()
 	x.pause(time.Until(wait.Until) + 20*time.Millisecond)
 	x.sends(id, "answer", incident.Signal{ID: "1", Kind: "approve"})
@@ -335,7 +336,7 @@ func testDownTooLate(x *runsTest) {
 }
 
 func testDownInTime(x *runsTest) {
-	x.doesAskUntil()
+	x.doesAskUntil(15) // so that the process has ended, and the signal come, before that on any machine
 	id, wait := x.down()
 	x.sends(id, "answer", incident.Signal{ID: "1", Kind: "approve"})
 	x.pause(time.Until(wait.Until) + 20*time.Millisecond)
