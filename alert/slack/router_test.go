@@ -131,7 +131,7 @@ func BenchmarkFiringToSlack(b *testing.B) {
 	})
 	require.NoError(b, err)
 	done := make(chan error, 1)
-	r := newRouter(b, alert.Target{Notifier: n, PerSecond: 1e9, Burst: 1 << 30, Storm: 1 << 30}, func(a alert.Attempt) { done <- a.Err })
+	r := newRouter(b, alert.Target{Notifier: n, PerSecond: 1e6, Burst: 1 << 30, Storm: 1 << 30}, func(a alert.Attempt) { done <- a.Err })
 	b.ReportAllocs()
 	i := 0
 	for b.Loop() {
