@@ -2,8 +2,6 @@ package incident
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -59,7 +57,7 @@ type Answer struct {
 // out now is kept, and counts when one does.
 func (r *Runner) Answer(ctx context.Context, run, question string, a Answer) error {
 	fail := func(err error) error { return fmt.Errorf("incident: answer run %s: %w", run, err) }
-	record, err := r.cfg.Runs.Record(ctx, run, -1)
+	record, err := r.record(ctx, run)
 	if err != nil {
 		return fail(err)
 	}
@@ -230,8 +228,7 @@ func (r *Runner) mayApprove(ctx context.Context, actor string, a Approval) error
 
 // approvalID returns the id of the document of a question.
 func approvalID(run, question string) string {
-	sum := sha256.Sum256([]byte(run + "\n" + question))
-	return "approval-" + hex.EncodeToString(sum[:12])
+	return "approval-" + digestOf(run, question)
 }
 
 // asked keeps a question that people approve, where it can be found without the run. If
@@ -312,37 +309,21 @@ func (a *Approval) vote(s Signal, entry Entry) ([]Entry, error) {
 	return nil, nil
 }
 
-// editApproval changes an approval, and reads it again when somebody else was faster. An
-// approval that there is not yet is made.
+// editApproval changes an approval. One that there is not yet is made.
 func (r *Runner) editApproval(ctx context.Context, id string, edit func(a *Approval) ([]Entry, error)) (Approval, error) {
-	for range 20 {
-		doc, err := r.cfg.Store.Document(ctx, kindApproval, id)
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			return Approval{}, fmt.Errorf("read the approval: %w", err)
-		}
-		var a Approval
+	var a Approval
+	err := editDocument(ctx, r.cfg.Store, kindApproval, id, func(doc Document) (Document, []Entry, error) {
+		a = Approval{}
 		if doc.Version > 0 {
 			if err := decode(doc.Data, &a); err != nil {
-				return Approval{}, err
+				return doc, nil, err
 			}
 		}
 		entries, err := edit(&a)
-		if err != nil {
-			return a, err
-		}
-		for i := range entries {
-			entries[i].Data = fitData(entries[i].Data)
-		}
-		doc = Document{Kind: kindApproval, ID: id, Version: doc.Version, Key: id, Open: a.Closed.IsZero(), Changed: wallTime(), Data: marshal(a)}
-		_, err = r.cfg.Store.Commit(ctx, Change{Documents: []Document{doc}, Entries: entries})
-		if err == nil {
-			return a, nil
-		}
-		if !errors.Is(err, ErrStale) && !errors.Is(err, ErrTaken) {
-			return a, fmt.Errorf("record the approval: %w", err)
-		}
-	}
-	return Approval{}, fmt.Errorf("record the approval: others change it all the time: %w", ErrBusy)
+		doc.Key, doc.Open, doc.Data = id, a.Closed.IsZero(), marshal(a)
+		return doc, entries, err
+	})
+	return a, err
 }
 
 // Approvals returns the approvals that are open, those of runs and suggestions, the

@@ -329,7 +329,10 @@ func voted(last Signal, q Question, began, now time.Time) Outcome {
 func (x *interpreter) question(spec StepSpec) func(ctx context.Context, q *Question) Outcome {
 	step, known := x.steps[spec.ID]
 	scope := x.scopeOf(spec)
-	rest := x.aside()
+	var rest *interpreter
+	if spec.Bound && x.host != nil {
+		rest = x.aside()
+	}
 	return func(ctx context.Context, q *Question) Outcome {
 		do, is := step.Do.(Approve)
 		if !known || !is {
@@ -380,7 +383,10 @@ func (x *interpreter) samePlan(ctx context.Context, spec StepSpec, q Question, l
 	if !spec.Bound || last.Expired || last.Kind != AnswerApprove {
 		return true, nil
 	}
-	rest := x.aside()
+	var rest *interpreter
+	if x.host != nil {
+		rest = x.aside()
+	}
 	o, err := x.record(ctx, StepID(q.ID+"/same"), func(ctx context.Context) Outcome {
 		plan, err := makePlan(ctx, rest)
 		if err == nil && plan.Hash == q.Plan {

@@ -79,7 +79,8 @@ func Needs(name string, value any) Need {
 	return Need{Name: name, Met: true}
 }
 
-// A Parameter is something that a playbook can be told when it is started.
+// A Parameter is something that a playbook can be told when it is started. Its value is
+// kept in the record of the run and shown to whoever may read that: it is never a secret.
 type Parameter struct {
 	// Name names it: letters, digits, - and _. Required.
 	Name string

@@ -150,28 +150,17 @@ func (a *Automation) turn(ctx context.Context, s KillSwitch) error {
 	return a.edit(ctx, "switch", func([]byte) (any, []Entry, error) { return s, []Entry{entry}, nil })
 }
 
-// edit changes a document of automation, and reads it again when another process was
-// faster.
+// edit changes a document of automation.
 func (a *Automation) edit(ctx context.Context, id string, change func(old []byte) (any, []Entry, error)) error {
-	for range 20 {
-		doc, err := a.cfg.Store.Document(ctx, kindAutomation, id)
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			return fmt.Errorf("incident: automation: %w", err)
-		}
+	err := editDocument(ctx, a.cfg.Store, kindAutomation, id, func(doc Document) (Document, []Entry, error) {
 		value, entries, err := change(doc.Data)
-		if err != nil {
-			return err
-		}
-		doc = Document{Kind: kindAutomation, ID: id, Version: doc.Version, Changed: wallTime(), Data: marshal(value)}
-		_, err = a.cfg.Store.Commit(ctx, Change{Documents: []Document{doc}, Entries: entries})
-		if !errors.Is(err, ErrStale) {
-			if err != nil {
-				return fmt.Errorf("incident: automation: %w", err)
-			}
-			return nil
-		}
+		doc.Data = marshal(value)
+		return doc, entries, err
+	})
+	if err != nil {
+		return fmt.Errorf("incident: automation: %w", err)
 	}
-	return fmt.Errorf("incident: automation: %w", ErrBusy)
+	return nil
 }
 
 // Permit returns nil if an action may be made by itself now, which is then counted, and

@@ -231,7 +231,9 @@ func (r *Runner) Start(ctx context.Context, q Request) (Run, error) {
 		start.Labels["incident"] = q.Incident
 	}
 	text := fmt.Sprintf("starts %s in %s as run %s", p.Name, p.Environment, start.ID)
-	if err := r.audit(ctx, Entry{Kind: "run started", Actor: by, Text: text, Data: marshal(q)}); err != nil {
+	data := marshal(q)
+	key := "run started/" + start.ID + "/" + digestOf(by, string(data)) // the same request again is the same command
+	if err := r.audit(ctx, Entry{Key: key, Kind: "run started", Actor: by, Text: text, Data: data}); err != nil {
 		return Run{}, err
 	}
 	record, err := r.cfg.Runs.Start(ctx, start)
@@ -249,11 +251,21 @@ func newRunID() string {
 
 // Run returns a run. The error wraps [ErrNotFound] if there is none.
 func (r *Runner) Run(ctx context.Context, id string) (Run, error) {
-	record, err := r.cfg.Runs.Record(ctx, id, -1)
+	record, err := r.record(ctx, id)
 	if err != nil {
 		return Run{}, fmt.Errorf("incident: run %s: %w", id, err)
 	}
 	return r.view(ctx, record)
+}
+
+// record returns the record of a run of a playbook. A run of another program, such as an
+// escalation, is none.
+func (r *Runner) record(ctx context.Context, id string) (RunRecord, error) {
+	record, err := r.cfg.Runs.Record(ctx, id, -1)
+	if err == nil && record.Program != PlaybookProgram {
+		return RunRecord{}, fmt.Errorf("it is a run of %s and of no playbook: %w", record.Program, ErrNotFound)
+	}
+	return record, err
 }
 
 // view returns a run, with what its steps do just now in this process.
@@ -343,7 +355,7 @@ func (r *Runner) next(ctx context.Context, id string, revision int64) (RunRecord
 	changed := r.changed
 	r.mu.Unlock()
 	if revision < 0 {
-		return r.cfg.Runs.Record(ctx, id, -1)
+		return r.record(ctx, id)
 	}
 	wait, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -392,7 +404,7 @@ func (r *Runner) control(ctx context.Context, id string, c Control, what string,
 	if err := wrongName(c.By); err != nil {
 		return fmt.Errorf("incident: run %s: %w", id, err)
 	}
-	record, err := r.cfg.Runs.Record(ctx, id, -1)
+	record, err := r.record(ctx, id)
 	if err != nil {
 		return fmt.Errorf("incident: run %s: %w", id, err)
 	}
@@ -416,9 +428,14 @@ func (r *Runner) control(ctx context.Context, id string, c Control, what string,
 // to the step the last time. That is how a run that failed is gone on with from where it
 // did.
 //
+// A run is forked once from a step: asked for again by the same person with the same
+// reason, because an answer was lost or a button was pressed twice, it is the same run. If
+// that one has failed too, it is the one to fork.
+//
 // The error wraps [ErrNotFound] if the run never came to the step; [ErrStale] if something
-// was taken back since that the run would take for done; and [ErrNotPermitted] if it would
-// do again, under an approval that it had, what was done under it.
+// was taken back since that the run would take for done, or if somebody has forked it from
+// there; and [ErrNotPermitted] if it would do again, under an approval that it had, what
+// was done under it.
 func (r *Runner) Fork(ctx context.Context, id, step, by, reason string) (Run, error) {
 	if by == "" || reason == "" {
 		return Run{}, fmt.Errorf("incident: fork run %s: who wants it, and why, are required", id)
@@ -426,7 +443,7 @@ func (r *Runner) Fork(ctx context.Context, id, step, by, reason string) (Run, er
 	if err := wrongName(by); err != nil {
 		return Run{}, fmt.Errorf("incident: fork run %s: %w", id, err)
 	}
-	record, err := r.cfg.Runs.Record(ctx, id, -1)
+	record, err := r.record(ctx, id)
 	if err != nil {
 		return Run{}, fmt.Errorf("incident: fork run %s: %w", id, err)
 	}
@@ -434,16 +451,30 @@ func (r *Runner) Fork(ctx context.Context, id, step, by, reason string) (Run, er
 	if err != nil {
 		return Run{}, fmt.Errorf("incident: fork run %s: %w", id, err)
 	}
-	fork := RunFork{ID: newRunID(), By: by, Reason: reason}
+	fork := RunFork{ID: forkID(id, step), By: by, Reason: reason}
 	text := fmt.Sprintf("forks run %s from step %s as run %s: %s", id, step, fork.ID, reason)
 	if err := r.audit(ctx, Entry{Kind: "run forked", Actor: by, Text: text}); err != nil {
 		return Run{}, err
 	}
 	forked, err := r.cfg.Runs.Fork(ctx, id, from, fork)
+	if errors.Is(err, ErrStale) {
+		err = fmt.Errorf("it was forked from step %s before, as run %s; go on with that one: %w", step, fork.ID, err)
+	}
 	if err != nil {
 		return Run{}, fmt.Errorf("incident: fork run %s: %w", id, err)
 	}
 	return ViewRun(ctx, forked, time.Now())
+}
+
+// forkID returns the id of the fork of a run from a step.
+func forkID(run, step string) string {
+	return "fork-" + digestOf(run, step)
+}
+
+// digestOf returns 24 characters that stand for texts.
+func digestOf(texts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(texts, "\n")))
+	return hex.EncodeToString(sum[:12])
 }
 
 // forkAt returns the call with which the flow came to a step the last time, if a fork may
@@ -547,8 +578,7 @@ func keyOf(key string) string {
 	if len(key) <= maxStoreKey {
 		return key
 	}
-	sum := sha256.Sum256([]byte(key))
-	return key[:100] + "..." + hex.EncodeToString(sum[:16])
+	return strings.ToValidUTF8(key[:100], "") + "..." + digestOf(key)
 }
 
 // fitData returns the data of an entry, or how much it was if it is too much to be kept.
