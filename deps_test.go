@@ -34,7 +34,7 @@ var mayCompile = map[string][]string{
 	"health/httpprobe":            {"", "health", "internal/netcheck", "internal/netcheck/httpcheck"},
 	"health/netprobe":             {"health", "internal/netcheck"},
 	"health/promhealth":           {"health", "github.com/prometheus", "github.com/beorn7/perks", "github.com/cespare/xxhash", "github.com/munnerz/goautoneg", "golang.org/x/sys", "google.golang.org/protobuf", "go.yaml.in/yaml"},
-	"health/redisprobe":           {"health", "internal/netcheck", "golang.org/x/sys", "github.com/redis/go-redis", "github.com/cespare/xxhash", "go.uber.org/atomic"},
+	"health/redisprobe":           {"", "health", "internal/netcheck", "golang.org/x/sys", "github.com/redis/go-redis", "github.com/cespare/xxhash", "go.uber.org/atomic"},
 	"health/sqlhealth":            {"health", "internal/sqlmigrate"},
 	"health/sqlprobe":             {"health", "internal/netcheck"},
 	"health/wsprobe":              {"", "health", "health/httpprobe", "internal/netcheck", "internal/netcheck/httpcheck", "github.com/coder/websocket"},

@@ -89,7 +89,13 @@ func (d dialer) DialContext(ctx context.Context, _, _ string) (net.Conn, error) 
 
 // TestTCPFindings shows what is said of a server, and what is measured.
 func TestTCPFindings(t *testing.T) {
-	reset := func(conn net.Conn) { _ = conn.(*net.TCPConn).SetLinger(0) }
+	// A connection that is reset before the dialer has it was never made.
+	connected := make(chan struct{})
+	resetting := listen(t, func(conn net.Conn) { <-connected; _ = conn.(*net.TCPConn).SetLinger(0) })
+	connecting := dialer(func(ctx context.Context) (net.Conn, error) {
+		defer close(connected)
+		return new(net.Dialer).DialContext(ctx, "tcp", resetting)
+	})
 	unreachable := dialer(func(context.Context) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 5432}, Err: syscall.EHOSTUNREACH}
 	})
@@ -107,7 +113,7 @@ func TestTCPFindings(t *testing.T) {
 		{"other banner, then silence", netprobe.TCPConfig{Address: listen(t, func(conn net.Conn) { say("\x1b5")(conn); silent(conn) }), Want: "220 "}, health.Unhealthy, health.CauseAssertion, `said "5", want "220"`},
 		{"no banner", netprobe.TCPConfig{Address: listen(t, say("")), Want: "220 "}, health.Unhealthy, health.CauseConnection, "the connection broke while waiting for the answer"},
 		{"half a banner", netprobe.TCPConfig{Address: listen(t, say("22")), Want: "220 "}, health.Unhealthy, health.CauseConnection, "the connection broke while waiting for the answer"},
-		{"reset", netprobe.TCPConfig{Address: listen(t, reset), Want: "220 "}, health.Unhealthy, health.CauseConnection, "the connection broke while waiting for the answer"},
+		{"reset", netprobe.TCPConfig{Address: resetting, Dialer: connecting, Want: "220 "}, health.Unhealthy, health.CauseConnection, "the connection broke while waiting for the answer"},
 		{"unreachable", netprobe.TCPConfig{Address: "db.test:5432", Dialer: unreachable}, health.Unhealthy, health.CauseUnreachable, "192.0.2.1:5432 is unreachable: no route to it"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -63,7 +63,8 @@ type Config struct {
 	// Write makes each probe write a key, read it back and delete it. This is
 	// the one thing by which a probe changes the server. The key is new each
 	// time, has a random name and value, is only set if it does not exist, and
-	// expires after a minute should the deletion fail.
+	// expires after a minute should the deletion fail. In a context that is read only,
+	// see runbook.ReadOnly, it is left out.
 	Write bool
 	// Key is how the names of the keys written begin. Zero means
 	// "runbook:probe:".

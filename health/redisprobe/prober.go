@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/health"
 	"go.acu.edu.au/runbook/internal/netcheck"
 )
@@ -99,7 +100,7 @@ func (p *Prober) probe(ctx context.Context, line *netcheck.Timeline, r health.Re
 	case ping != nil:
 		return ping.add(r, health.Unhealthy)
 	}
-	if p.cfg.Write {
+	if p.cfg.Write && !runbook.IsReadOnly(ctx) {
 		var goOn bool
 		if r, goOn = p.writeRead(ctx, l, r); !goOn {
 			return r

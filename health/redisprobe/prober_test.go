@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/health"
 	"go.acu.edu.au/runbook/health/healthtest"
 	"go.acu.edu.au/runbook/health/redisprobe"
@@ -141,6 +142,18 @@ func TestProbe_write(t *testing.T) {
 	other := strings.Fields(seen[5])
 	assert.NotEqual(t, set[1], other[1])
 	assert.NotEqual(t, set[2], other[2])
+}
+
+// Whoever only looks, as a plan does, writes no key either.
+func TestNothingIsWrittenWhereNothingMayBeChanged(t *testing.T) {
+	t.Parallel()
+	s := serve(t, map[string]string{"SET": "+OK\r\n", "GET": "$1\r\nx\r\n", "DEL": ":1\r\n"})
+	p := prober(t, s.addr, redisprobe.Config{NoInfo: true, Write: true})
+	r := p.Probe(runbook.ReadOnly(t.Context()))
+	assert.Equal(t, health.Healthy, r.Status, r.Message)
+	assert.NotContains(t, strings.Join(s.seen(), "\n"), "set")
+	p.Probe(t.Context())
+	assert.Contains(t, strings.Join(s.seen(), "\n"), "set runbook:probe:", "it does otherwise")
 }
 
 // lower returns the words of a SET with its options in lower case.
