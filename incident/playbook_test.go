@@ -112,7 +112,7 @@ func FuzzViewRun(f *testing.F) {
 
 // BenchmarkStep is one step of a playbook in memory. The target is 5 µs.
 func BenchmarkStep(b *testing.B) {
-	const steps = 100
+	const steps = 1000
 	var list []incident.Step
 	for i := range steps {
 		list = append(list, check(fmt.Sprintf("s%d", i), 1, nil))

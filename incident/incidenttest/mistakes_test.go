@@ -72,6 +72,33 @@ func deployerMistake(notices string, change func(p *incidenttest.Platform, w *wr
 }
 
 var mistakes = map[string]mistake{
+	"lets everybody approve": approvalsMistake("somebody may not", func(context.Context, string, error) error { return nil }),
+	"lets nobody approve":    approvalsMistake("somebody may", func(context.Context, string, error) error { return incident.ErrNotPermitted }),
+	"a no without a reason": approvalsMistake("nobody knows them", func(_ context.Context, _ string, right error) error {
+		if right != nil {
+			return incident.ErrNotPermitted
+		}
+		return nil
+	}),
+	"a no that is none": approvalsMistake("somebody may not", func(_ context.Context, _ string, right error) error {
+		if right != nil {
+			return errors.New("no")
+		}
+		return nil
+	}),
+	"lets who has no name approve": approvalsMistake("no name", func(_ context.Context, actor string, right error) error {
+		if actor == "" {
+			return nil
+		}
+		return right
+	}),
+	"what cannot be told is a yes": approvalsMistake("it cannot be told", func(_ context.Context, _ string, right error) error { return right }),
+	"an ended context is a no": approvalsMistake("ended context", func(ctx context.Context, _ string, right error) error {
+		if ctx.Err() != nil {
+			return errors.Join(incident.ErrNotPermitted, ctx.Err())
+		}
+		return right
+	}),
 	"restarts where nothing may be changed": deployerMistake("restart/read-only_context", func(p *incidenttest.Platform, w *wrong) {
 		w.restart = func(ctx context.Context) (incident.Deployment, error) {
 			if runbook.IsReadOnly(ctx) {
