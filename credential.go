@@ -45,13 +45,12 @@ type Credential struct {
 // store could not be asked, or that it is unknown whether a write happened;
 // if it is proven that nothing was written, the error should have a method
 // SafeToRetry() bool that returns true (see [SafeToRetry]). No error may
-// contain the secret.
+// contain the secret. Put and Delete refuse a context that is read only (see
+// [ReadOnly]).
 type CredentialStore interface {
 	// Get returns the newest version, or an error that wraps ErrNoCredential.
 	Get(ctx context.Context, name string) (Credential, error)
 
-	// Put, and Delete, refuse a context that is read only (see [ReadOnly]).
-	//
 	// Put writes secret under name if the newest version is still last, and
 	// returns the version written. The zero Version as last means that the
 	// credential must not exist yet. When last is not the newest, Put writes

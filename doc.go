@@ -26,8 +26,9 @@
 //     that survive a crash and ask people.
 //
 // A host program constructs what it needs and passes it on. The library reads
-// no environment variables and no flags, and no files but those that it is given, registers nothing globally, and
-// starts no goroutine before a method named Start or Run is called.
+// no environment variables and no flags, and no files but those that it is
+// given, registers nothing globally, and starts no goroutine before a method
+// named Start or Run is called.
 //
 // Importing this package compiles nothing but the standard library.
 package runbook

@@ -24,8 +24,10 @@ type readOnlyKey struct{}
 //	}
 //
 // What only reads works as ever, also if it takes a POST, and so does getting an access
-// token by a grant that uses nothing up. There is no way back: a context that is made of
-// a read-only one is read only.
+// token by a grant that uses nothing up. Not guarded is what a program keeps of its own
+// work, to which no plan comes: the history and leases of package health, the ledger of a
+// schedule, and the store behind an alert router, which itself refuses. There is no way
+// back: a context that is made of a read-only one is read only.
 func ReadOnly(ctx context.Context) context.Context {
 	return context.WithValue(ctx, readOnlyKey{}, true)
 }

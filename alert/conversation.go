@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"go.acu.edu.au/runbook"
 )
 
 // AcknowledgeConversation says that somebody takes care of everything that one
@@ -13,14 +11,11 @@ import (
 // hands it back whose people acknowledge there. The error wraps [ErrNoAlert] if nothing
 // of it fires.
 func (r *Router) AcknowledgeConversation(ctx context.Context, key string, ack Acknowledgement) error {
-	if runbook.IsReadOnly(ctx) {
-		return fmt.Errorf("alert: acknowledge: %w", runbook.ErrReadOnly)
-	}
 	now := time.Now()
 	if err := ack.complete(now); err != nil {
 		return err
 	}
-	if err := r.begin(); err != nil {
+	if err := r.begin(ctx, "acknowledge"); err != nil {
 		return err
 	}
 	found := false

@@ -60,7 +60,9 @@ func (r *Router) mayExplain(t *tracked) bool {
 // isWorstOfCircle reports whether an alert explains, at whatever distance, everything that
 // explains it, and none of that is worse.
 func (r *Router) isWorstOfCircle(t *tracked) bool {
-	g := explanations{r: r, alerts: make(map[*tracked]*knot), causes: make(map[cause]*knot), sources: make(map[cause][]*tracked)}
+	g := explanations{
+		r: r, alerts: make(map[*tracked]*knot), causes: make(map[cause]*knot), sources: make(map[cause][]*tracked), grouped: make(map[int]bool),
+	}
 	g.alert(t)
 	for i := 0; i < len(g.all); i++ { // which grows
 		if k := g.all[i]; k.alert != nil && worstFirst(k.alert.alert, t.alert) < 0 {
@@ -122,9 +124,6 @@ func (g *explanations) alert(t *tracked) *knot {
 
 func (g *explanations) cause(i int, a *Alert) *knot {
 	if !g.grouped[i] {
-		if g.grouped == nil {
-			g.grouped = make(map[int]bool)
-		}
 		g.grouped[i] = true
 		for _, source := range g.r.sources[i] {
 			of := g.causeOf(i, &source.alert)

@@ -14,6 +14,14 @@ import (
 	"go.acu.edu.au/runbook/alert/alerttest"
 )
 
+// atOnce returns a router that tells without waiting, and what it has told.
+func atOnce(t *testing.T) (*alert.Router, *inbox) {
+	in := &inbox{}
+	cfg := one(in)
+	cfg.Routes[0].Wait = -1
+	return router(t, cfg), in
+}
+
 // What a host does with its configuration afterwards changes nothing.
 func TestConfigIsCopied(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -100,10 +108,7 @@ func TestDraftOfAnotherConfiguration(t *testing.T) {
 // speak of two thousand years; one that ended before it began lasted no time.
 func TestTimesThatCannotBe(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		in := &inbox{}
-		cfg := one(in)
-		cfg.Routes[0].Wait = -1
-		r := router(t, cfg)
+		r, in := atOnce(t)
 		a := firing(alert.Critical, "production", "app")
 		a.Began, a.Fired = time.Time{}, time.Time{}
 		handle(t, r, a)
@@ -175,10 +180,7 @@ func TestSourceWithoutName(t *testing.T) {
 // Text from outside turns neither terminals nor the direction of text around.
 func TestTextsFromOutside(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		in := &inbox{}
-		cfg := one(in)
-		cfg.Routes[0].Wait = -1
-		r := router(t, cfg)
+		r, in := atOnce(t)
 		a := firing(alert.Critical, "production", "app")
 		a.Summary = "down \u202egnihton si ti\u202c \u2066x\u2069"
 		a.Detail = "GET /health\x1b[2J\r\u202eok\x00\nsecond"
@@ -203,10 +205,7 @@ func TestTestNeedsSomebody(t *testing.T) {
 // again, and a restart would tell it anew.
 func TestTimeOfAnAcknowledgement(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		in := &inbox{}
-		cfg := one(in)
-		cfg.Routes[0].Wait = -1
-		r := router(t, cfg)
+		r, in := atOnce(t)
 		a := firing(alert.High, "production", "app")
 		handle(t, r, a)
 		pass(time.Second)
@@ -222,10 +221,7 @@ func TestTimeOfAnAcknowledgement(t *testing.T) {
 // However long what comes from outside is, the title says what is wrong, and the text ends.
 func TestTextsHaveAnEnd(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		in := &inbox{}
-		cfg := one(in)
-		cfg.Routes[0].Wait = -1
-		r := router(t, cfg)
+		r, in := atOnce(t)
 		a := firing(alert.Critical, "production", "app")
 		long := strings.Repeat("endless ", 100_000)
 		a.Rule, a.Environment, a.Entity, a.Detail, a.Playbook, a.Affected = long, long, long, long, long, []string{long}

@@ -2,6 +2,7 @@ package alert
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -105,6 +106,24 @@ type Notification struct {
 	// key sends it as it is; any other says in it that it may be a repetition, or
 	// looks first.
 	PossibleRepeat bool `json:"possible_repeat,omitempty"`
+}
+
+// TakenBy returns who takes care of what fires, each once, and whether everything that fires
+// is taken care of. Of more alerts than a notification has that is not known, so that it is
+// false.
+func (n Notification) TakenBy() (by []string, all bool) {
+	firing, open := 0, 0
+	for _, a := range n.Alerts {
+		if a.State == Resolved {
+			continue
+		}
+		if firing++; a.Acknowledged == nil {
+			open++
+		} else if name := line(a.Acknowledged.By); !slices.Contains(by, name) {
+			by = append(by, name)
+		}
+	}
+	return by, firing > 0 && open == 0 && firing < mostAlerts
 }
 
 // A Post is an update for people, as somebody wrote or approved it.

@@ -17,9 +17,6 @@ import (
 // posted, in one thread. Nothing mutes them. Of a target with NeedsApproval, which must be
 // named, it becomes a [Draft].
 func (r *Router) Post(ctx context.Context, p Post, targets ...string) error {
-	if runbook.IsReadOnly(ctx) {
-		return fmt.Errorf("alert: post: %w", runbook.ErrReadOnly)
-	}
 	now := time.Now()
 	p.Components = maps.Clone(p.Components)
 	if !isID(p.ID, 100) || line(p.Title) == "" {
@@ -28,7 +25,7 @@ func (r *Router) Post(ctx context.Context, p Post, targets ...string) error {
 	if _, err := json.Marshal(p); err != nil {
 		return fmt.Errorf("alert: post: it cannot be stored: %w", err)
 	}
-	if err := r.begin(); err != nil {
+	if err := r.begin(ctx, "post"); err != nil {
 		return err
 	}
 	chosen, err := r.everyone(targets)

@@ -16,8 +16,9 @@ import (
 
 // What a message shows at most; the rest is counted or left out.
 const (
-	maxShown  = 10 // alerts of each sort
-	maxDetail = 6  // lines of what was found
+	maxShown   = 10           // alerts of each sort
+	maxDetail  = 6            // lines of what was found
+	mostAlerts = 3 * maxShown // alerts of a notification
 )
 
 // A view is the moment at which a message is made, and the zone of its times.
@@ -37,7 +38,7 @@ func (v view) render(kind Kind, c *changes, th *thread) Notification {
 	}
 	n := Notification{Kind: kind, At: v.now}
 	for _, a := range slices.Concat(firing, c.over) {
-		if len(n.Alerts) < 3*maxShown {
+		if len(n.Alerts) < mostAlerts {
 			n.Alerts = append(n.Alerts, a.clone())
 		}
 	}

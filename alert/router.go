@@ -12,6 +12,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"go.acu.edu.au/runbook"
 )
 
 // A Router tells the right people of alerts: it groups them, leaves out what is muted,
@@ -122,8 +124,12 @@ func (r *Router) Stop(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// begin locks, unless the router does not run.
-func (r *Router) begin() error {
+// begin locks, unless the router does not run, or nothing may be changed. All that change it
+// begin with it; what is what they do.
+func (r *Router) begin(ctx context.Context, what string) error {
+	if runbook.IsReadOnly(ctx) {
+		return fmt.Errorf("alert: %s: %w", what, runbook.ErrReadOnly)
+	}
 	r.mu.Lock()
 	if r.stopping != nil {
 		defer r.mu.Unlock()
@@ -137,7 +143,7 @@ func (r *Router) begin() error {
 // without an error, the alert is stored and will be told. After an error it may be
 // handed over again. The same alert again costs nothing.
 func (r *Router) Handle(ctx context.Context, a Alert) error {
-	if err := r.begin(); err != nil {
+	if err := r.begin(ctx, "handle"); err != nil {
 		return err
 	}
 	t := r.alerts[a.Key]

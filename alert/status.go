@@ -6,21 +6,16 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"go.acu.edu.au/runbook"
 )
 
 // Acknowledge says that somebody takes care of an alert: reminders end, and those who
 // were told are told that. The error wraps [ErrNoAlert] if no such alert fires.
 func (r *Router) Acknowledge(ctx context.Context, key string, ack Acknowledgement) error {
-	if runbook.IsReadOnly(ctx) {
-		return fmt.Errorf("alert: acknowledge: %w", runbook.ErrReadOnly)
-	}
 	now := time.Now()
 	if err := ack.complete(now); err != nil {
 		return err
 	}
-	if err := r.begin(); err != nil {
+	if err := r.begin(ctx, "acknowledge"); err != nil {
 		return err
 	}
 	t := r.alerts[key]

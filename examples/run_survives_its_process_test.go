@@ -42,27 +42,31 @@ func Example_runSurvivesItsProcess() {
 		fmt.Println(err)
 		return
 	}
-	follow(ctx, runner, func(r incident.Run) bool { return r.Question != nil })
-	fmt.Println(runs.Close(ctx)) // the process ends
+	_, err = follow(ctx, runner, func(r incident.Run) bool { return r.Question != nil })
+	fmt.Println(err, runs.Close(ctx)) // the process ends
 
 	runner, runs, err = start(ctx, filepath.Join(folder, "runs.db"), rollback(platform), store)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	asked := follow(ctx, runner, func(r incident.Run) bool { return r.Question != nil })
+	asked, err := follow(ctx, runner, func(r incident.Run) bool { return r.Question != nil })
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	answer := incident.Answer{Kind: incident.AnswerApprove, Actor: "kim", Plan: asked.Question.Plan}
 	if err := runner.Answer(ctx, "run-1", asked.Question.ID, answer); err != nil {
 		fmt.Println(err)
 		return
 	}
-	ended := follow(ctx, runner, func(r incident.Run) bool { return r.State == incident.StateSucceeded })
-	fmt.Println(ended.Text, platform.Effects())
+	ended, err := follow(ctx, runner, func(r incident.Run) bool { return r.State == incident.StateSucceeded })
+	fmt.Println(ended.Text, err, platform.Effects())
 	fmt.Println(runs.Close(ctx))
 	// Output:
 	// roll back production to commit 1111111 <nil>
-	// <nil>
-	// succeeded [Rollback d3]
+	// <nil> <nil>
+	// succeeded <nil> [Rollback d3]
 	// <nil>
 }
 
@@ -84,13 +88,13 @@ func start(ctx context.Context, path string, p incident.Playbook, store incident
 }
 
 // follow follows the run until something is so.
-func follow(ctx context.Context, runner *incident.Runner, so func(incident.Run) bool) (last incident.Run) {
+func follow(ctx context.Context, runner *incident.Runner, so func(incident.Run) bool) (incident.Run, error) {
 	for run, err := range runner.Follow(ctx, "run-1") {
-		if last = run; err != nil || so(run) {
-			return last
+		if err != nil || so(run) {
+			return run, err
 		}
 	}
-	return last
+	return incident.Run{}, errors.New("it ended otherwise")
 }
 
 // rollback is a playbook: ask, roll back, and see that it helped.

@@ -60,11 +60,14 @@ const (
 
 // Use implements [NonceStore]. It takes less than a microsecond as a rule, and
 // waits for nothing but another call. Errors: [ErrNonceUsed],
-// [ErrNonceStoreFull], [ErrNonceExpired], and that of a context that has ended.
-// With any of them nothing was recorded.
+// [ErrNonceStoreFull], [ErrNonceExpired], and that of a context that has ended or is
+// read only. With any of them nothing was recorded.
 func (m *MemoryNonces) Use(ctx context.Context, id NonceID, until time.Time) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("lti: nonce not recorded: %w", err)
+	}
+	if runbook.IsReadOnly(ctx) {
+		return fmt.Errorf("lti: nonce not recorded: %w", runbook.ErrReadOnly)
 	}
 	hash := m.hash(id)
 	s := &m.shards[hash%nonceShards]

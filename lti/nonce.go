@@ -51,7 +51,8 @@ type NonceStore interface {
 	// error means that the store could not be asked, or that nobody knows: the
 	// launch is then refused. A store that is full refuses too; it never
 	// forgets a live nonce to make room. If until is over the error wraps
-	// [ErrNonceExpired].
+	// [ErrNonceExpired]. A context that is read only (see runbook.ReadOnly) is
+	// refused: nothing is recorded.
 	Use(ctx context.Context, id NonceID, until time.Time) error
 
 	// PurgeExpired removes nonces whose time is over, and returns how many. It

@@ -59,6 +59,11 @@ func after(notices string, change func(e *alert.Error) error) mistake {
 	}}
 }
 
+// valueless is a context that has forgotten what it says.
+type valueless struct{ context.Context }
+
+func (valueless) Value(any) any { return nil }
+
 var mention = regexp.MustCompile(`<[^>]*>`)
 
 func mistakes() map[string]mistake {
@@ -131,6 +136,9 @@ func mistakes() map[string]mistake {
 		}},
 		"goes on after the context has ended": before("ended context", func(ctx context.Context, _ *alert.Notification) context.Context {
 			return context.WithoutCancel(ctx)
+		}),
+		"sends also where nothing may be changed": before("read-only context", func(ctx context.Context, _ *alert.Notification) context.Context {
+			return valueless{ctx}
 		}),
 		"refuses what is long": {"long", func(right alert.Notifier) alert.NotifierFunc {
 			return func(ctx context.Context, n alert.Notification) (alert.Receipt, error) {

@@ -220,7 +220,8 @@ func state(what alert.Notification) (string, template.CSS) {
 		}
 		return words(what.Post.Status), blue
 	}
-	by, all := taken(what)
+	names, all := what.TakenBy()
+	by := strings.Join(names, ", ")
 	if all {
 		return "Acknowledged by " + by + ", and still firing", blue
 	}
@@ -240,24 +241,6 @@ func state(what alert.Notification) (string, template.CSS) {
 		return text, yellow
 	}
 	return text, grey
-}
-
-// taken returns who takes care of what fires, and whether it is all of it: of the 30 alerts
-// that a notification has at most, those that fire come first.
-func taken(what alert.Notification) (by string, all bool) {
-	var names []string
-	firing, open := 0, 0
-	for _, a := range what.Alerts {
-		if a.State == alert.Resolved {
-			continue
-		}
-		if firing++; a.Acknowledged == nil {
-			open++
-		} else if name := oneLine(a.Acknowledged.By); !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	return strings.Join(names, ", "), firing > 0 && open == 0 && firing < 30
 }
 
 // page is the mail in HTML: no pictures and nothing to fetch.

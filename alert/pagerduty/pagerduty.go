@@ -190,7 +190,7 @@ func action(n alert.Notification) string {
 	if n.Kind == alert.KindResolved {
 		return "resolve"
 	}
-	if _, all := send.Taken(n); all && n.Kind != alert.KindFiring {
+	if _, all := n.TakenBy(); all && n.Kind != alert.KindFiring {
 		return "acknowledge"
 	}
 	return "trigger"

@@ -145,7 +145,7 @@ func stateOf(what alert.Notification) state {
 	case alert.KindPost:
 		return stateOfPost(what.Post)
 	}
-	by, all := send.Taken(what)
+	by, all := what.TakenBy()
 	if all {
 		return state{blue, "State: acknowledged by " + strings.Join(by, ", ") + ", and still firing."}
 	}

@@ -174,7 +174,7 @@ func rings(what alert.Notification) bool {
 	case alert.KindFiring, alert.KindReminder, alert.KindTest:
 		return true
 	case alert.KindUpdate, alert.KindDigest:
-		_, all := send.Taken(what)
+		_, all := what.TakenBy()
 		return !all && len(what.Alerts) > 0 && what.Alerts[0].State != alert.Resolved // what fires comes first
 	}
 	return false

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/lti"
 )
 
@@ -69,6 +70,7 @@ func TestNonceStore(t *testing.T, h NonceStoreHarness) {
 		{"time that is over", testNonceOver},
 		{"far future", testNonceFarFuture},
 		{"ended context", testNonceContext},
+		{"read-only context", testNonceReadOnly},
 		{"down", testNonceDown},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -297,6 +299,15 @@ func testNonceContext(t *testing.T, _ NonceStoreHarness, c NonceStoreCase) {
 	if err := c.Store.Use(ctx, id, until); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v of a second use; want context.Canceled", err)
 	}
+}
+
+func testNonceReadOnly(t *testing.T, _ NonceStoreHarness, c NonceStoreCase) {
+	id, until := nonceIDs(1)[0], time.Now().Add(time.Hour)
+	err := c.Store.Use(runbook.ReadOnly(t.Context()), id, until)
+	if !errors.Is(err, runbook.ErrReadOnly) || !runbook.SafeToRetry(err) {
+		t.Errorf("error %v; want one that is runbook.ErrReadOnly, and says that nothing was done", err)
+	}
+	use(t, c.Store, id, until) // nothing was recorded
 }
 
 func testNonceDown(t *testing.T, _ NonceStoreHarness, c NonceStoreCase) {

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/lti"
 	"go.acu.edu.au/runbook/lti/ltitest"
 )
@@ -71,6 +72,9 @@ var mistakes = map[string]struct {
 			return lti.ErrNonceUsed
 		}
 		return s.right(ctx, id, until)
+	}},
+	"records where nothing may be changed": {"read-only context", func(s *wrongStore, _ context.Context, id lti.NonceID, until time.Time) error {
+		return s.right(context.Background(), id, until)
 	}},
 	"lets through when it is down": {"down", func(s *wrongStore, ctx context.Context, id lti.NonceID, until time.Time) error {
 		if s.down {
@@ -149,6 +153,8 @@ func (s *wrongStore) right(ctx context.Context, id lti.NonceID, until time.Time)
 		return errors.New("down")
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case runbook.IsReadOnly(ctx):
+		return runbook.ErrReadOnly
 	case !now.Before(until):
 		return lti.ErrNonceExpired
 	case now.Before(s.ends[id]):

@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/lti"
 )
 
@@ -78,6 +79,9 @@ func (s *Store) Use(ctx context.Context, id lti.NonceID, until time.Time) error 
 func (s *Store) use(ctx context.Context, id lti.NonceID, until time.Time) error {
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if runbook.IsReadOnly(ctx) {
+		return runbook.ErrReadOnly
 	}
 	remaining := min(time.Until(until), longest)
 	if remaining <= 0 {

@@ -77,6 +77,9 @@ func (s *Store) use(ctx context.Context, id lti.NonceID, until time.Time) error 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if runbook.IsReadOnly(ctx) {
+		return runbook.ErrReadOnly
+	}
 	remaining := min(time.Until(until), longest)
 	if remaining <= 0 {
 		return lti.ErrNonceExpired

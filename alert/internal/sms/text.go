@@ -82,7 +82,7 @@ func (s Style) next(n alert.Notification, worst alert.Alert) string {
 	if p != "" {
 		parts = append(parts, "Playbook: "+p+".")
 	}
-	switch by, all := send.Taken(n); {
+	switch by, all := n.TakenBy(); {
 	case all:
 		parts = append(parts, "Taken by "+strings.Join(by, ", ")+".")
 	case len(by) > 0:

@@ -1,4 +1,4 @@
-package send_test
+package alert_test
 
 import (
 	"testing"
@@ -6,10 +6,10 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"go.acu.edu.au/runbook/alert"
-	"go.acu.edu.au/runbook/alert/internal/send"
 )
 
-func TestTaken(t *testing.T) {
+func TestTakenBy(t *testing.T) {
+	t.Parallel()
 	open, over := alert.Alert{State: alert.Firing}, alert.Alert{State: alert.Resolved}
 	by := func(name string) alert.Alert {
 		return alert.Alert{State: alert.Firing, Acknowledged: &alert.Acknowledgement{By: name}}
@@ -33,7 +33,7 @@ func TestTaken(t *testing.T) {
 		"there may be more":      {many(30, by("ana")), []string{"ana"}, false},
 		"there are no more, but": {many(29, by("ana"), over), []string{"ana"}, true},
 	} {
-		got, all := send.Taken(alert.Notification{Alerts: c.alerts})
+		got, all := alert.Notification{Alerts: c.alerts}.TakenBy()
 		assert.Equal(t, c.by, got, name)
 		assert.Equal(t, c.all, all, name)
 	}
