@@ -78,6 +78,9 @@ func (c *Config) check() error {
 	if given != 1 {
 		problems = append(problems, fmt.Errorf("of DB, Pool and URL %d are given; give one", given))
 	}
+	if c.Pool != nil && c.Pool.Config().MaxConns < 2 {
+		problems = append(problems, errors.New("the Pool has one connection; runs of a dead process are taken over under a lock, which needs a second: give it four"))
+	}
 	if len(c.Host) > 60 || strings.ContainsFunc(c.Host, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		problems = append(problems, errors.New("the Host may have at most 60 printable ASCII characters, and no spaces"))
 	}

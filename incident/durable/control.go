@@ -90,10 +90,8 @@ func (s *state) scan(row interface{ Scan(...any) error }) error {
 
 // control changes a run, locked, and lets everybody know.
 func (r *Runs) control(ctx context.Context, what, id string, fn func(tx *sql.Tx, s state) error) error {
-	err := ctx.Err()
-	if err != nil {
-		err = &notBegun{err}
-	} else {
+	err := mayWrite(ctx)
+	if err == nil {
 		err = r.write(ctx, func(tx *sql.Tx) error {
 			var s state
 			err := s.scan(tx.QueryRowContext(ctx, "UPDATE runbook_runs SET revision = revision WHERE id = $1 RETURNING "+stateColumns, id))
@@ -128,6 +126,9 @@ func (r *Runs) Fork(ctx context.Context, id string, from incident.StepID, fork i
 }
 
 func (r *Runs) fork(ctx context.Context, id string, from incident.StepID, fork incident.RunFork) (incident.RunRecord, error) {
+	if err := mayWrite(ctx); err != nil {
+		return incident.RunRecord{}, err
+	}
 	old, err := r.read(ctx, id)
 	if err != nil {
 		return old, err

@@ -206,6 +206,12 @@ func (e *execution) do(outer context.Context, c incident.Call) body {
 	}
 }
 
+// The codes of outcomes that the engine makes, which are those of incident.MemoryRuns.
+const (
+	codePanic    = "panic"
+	codeTooLarge = "too large"
+)
+
 // make makes a call, and survives its panic.
 func (e *execution) make(ctx context.Context, c incident.Call, interrupted []incident.Attempt) (o incident.Outcome) {
 	began := time.Now().UTC()
@@ -217,7 +223,7 @@ func (e *execution) make(ctx context.Context, c incident.Call, interrupted []inc
 				p = "it ended its goroutine" // which cannot be stopped
 			}
 			e.runs.cfg.Logger.ErrorContext(ctx, "a call panicked", "run", e.id, "call", c.ID, "panic", p, "stack", string(debug.Stack()))
-			o = incident.Outcome{Status: incident.Unknown, Message: printable(fmt.Sprintf("it panicked: %v", p))}
+			o = incident.Outcome{Status: incident.Unknown, Code: codePanic, Message: printable(fmt.Sprintf("it panicked: %v", p))}
 		}
 		o.Process = cmp.Or(o.Process, e.runs.process)
 		if o.Began.IsZero() {
@@ -247,10 +253,10 @@ func checkOutput(o *incident.Outcome) {
 	default:
 		return
 	}
-	if o.Output = nil; o.Message != "" {
+	if o.Message != "" {
 		problem = o.Message + "; " + problem
 	}
-	o.Message = problem
+	o.Output, o.Code, o.Message = nil, cmp.Or(o.Code, codeTooLarge), problem
 }
 
 // may returns nil when something new may begin here: the run is ours and is not held. It

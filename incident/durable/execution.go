@@ -367,15 +367,16 @@ func (e *execution) letGo(err error) error {
 	return err
 }
 
-// cancelled records what the run was doing when it was cancelled, for who forks it, and
-// lets DBOS know, in case the one who cancelled it could not.
+// cancelled records what the run was doing when it was cancelled, for who forks it, if
+// this execution was its owner then; and lets DBOS know, in case the one who cancelled it
+// could not.
 func (e *execution) cancelled() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.ctx), 5*time.Second)
 	defer cancel()
 	e.mu.Lock()
 	text, _ := json.Marshal(e.current) // numbers
 	e.mu.Unlock()
-	_, err := e.runs.db.ExecContext(plain{ctx}, "UPDATE runbook_runs SET current = $2 WHERE id = $1", e.id, string(text))
+	_, err := e.runs.db.ExecContext(plain{ctx}, "UPDATE runbook_runs SET current = $3 WHERE id = $1 AND owner = $2", e.id, e.owner, string(text))
 	if err := errors.Join(err, dbos.CancelWorkflow(e.runs.client(ctx), e.id)); err != nil {
 		e.runs.cfg.Logger.WarnContext(ctx, "what a run was doing when it was cancelled is not recorded", "run", e.id, "error", err)
 	}

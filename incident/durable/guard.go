@@ -2,8 +2,10 @@ package durable
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/dbos-inc/dbos-transact-golang/dbos"
@@ -30,9 +32,14 @@ func (r *Runs) stopped(ctx context.Context) error {
 	return err
 }
 
-// alive says that this process lives, and reports how often its runs were taken over.
+// alive says that this process lives, and reports how often its runs were taken over. A
+// process that was gone for so long that it was forgotten, as on a machine that slept,
+// makes itself known anew: else nobody would take its runs if it died now.
 func (r *Runs) alive(ctx context.Context) (taken int64, err error) {
 	err = r.db.QueryRowContext(plain{ctx}, "UPDATE runbook_run_processes SET seen = "+r.clock()+", dead = 0 WHERE process = $1 RETURNING taken", r.process).Scan(&taken)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, r.register(ctx)
+	}
 	if err == nil {
 		_, err = r.db.ExecContext(plain{ctx}, "DELETE FROM runbook_run_processes WHERE dead <> 0 AND seen < $1", time.Now().Add(-forget).UnixMicro())
 	}
@@ -63,8 +70,9 @@ func (r *Runs) inherit(ctx context.Context) error {
 // reportStranded tells the log of runs that this process does not take.
 func (r *Runs) reportStranded(ctx context.Context) {
 	rows, err := r.rows(ctx, "ended = 0 AND version <> $1", Version)
+	processes := sync.OnceValues(func() ([]process, error) { return r.processes(ctx) })
 	for _, f := range rows {
-		record, problem := r.record(ctx, f, false)
+		record, problem := r.record(ctx, f, false, processes)
 		err = errors.Join(err, problem)
 		if problem == nil && record.Status == incident.RunStranded {
 			r.cfg.Logger.WarnContext(ctx, "a run of another version is not taken", "run", record.ID, "version", f.version, "attention", record.Attention)

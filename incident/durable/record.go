@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dbos-inc/dbos-transact-golang/dbos"
@@ -65,6 +66,7 @@ func (r *Runs) list(ctx context.Context, query incident.RunQuery, yield func(inc
 	const part = 200
 	left := cmp.Or(query.Limit, 100)
 	where, args := conditions(query)
+	processes := sync.OnceValues(func() ([]process, error) { return r.processes(ctx) })
 	for after := (row{}); ; {
 		condition, all := where, args
 		if after.number != 0 {
@@ -77,7 +79,7 @@ func (r *Runs) list(ctx context.Context, query incident.RunQuery, yield func(inc
 			return err
 		}
 		for _, found := range rows {
-			record, err := r.record(ctx, found, false)
+			record, err := r.record(ctx, found, false, processes)
 			if err != nil {
 				return err
 			}
@@ -126,13 +128,13 @@ func conditions(query incident.RunQuery) (string, []any) {
 
 // A row is a run as it is in our table.
 type row struct {
-	number, at, began, ended, revision                        int64
-	start, version, owner, process, status, failure, stranded string
-	result, held, cancelled, taken                            sql.NullString
+	number, at, began, ended, revision                            int64
+	id, start, version, owner, process, status, failure, stranded string
+	result, held, cancelled, taken                                sql.NullString
 }
 
 func (r *Runs) rows(ctx context.Context, condition string, args ...any) (list []row, err error) {
-	rows, err := r.db.QueryContext(plain{ctx}, `SELECT number, at, began, ended, revision, start, version, owner, process, status, error, stranded, result, held, cancelled, taken
+	rows, err := r.db.QueryContext(plain{ctx}, `SELECT number, at, began, ended, revision, id, start, version, owner, process, status, error, stranded, result, held, cancelled, taken
 		FROM runbook_runs WHERE `+condition, args...)
 	if err != nil {
 		return nil, err
@@ -140,7 +142,7 @@ func (r *Runs) rows(ctx context.Context, condition string, args ...any) (list []
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var f row
-		if err := rows.Scan(&f.number, &f.at, &f.began, &f.ended, &f.revision, &f.start, &f.version, &f.owner, &f.process, &f.status, &f.failure, &f.stranded, &f.result, &f.held, &f.cancelled, &f.taken); err != nil {
+		if err := rows.Scan(&f.number, &f.at, &f.began, &f.ended, &f.revision, &f.id, &f.start, &f.version, &f.owner, &f.process, &f.status, &f.failure, &f.stranded, &f.result, &f.held, &f.cancelled, &f.taken); err != nil {
 			return nil, err
 		}
 		list = append(list, f)
@@ -157,12 +159,12 @@ func (r *Runs) read(ctx context.Context, id string) (incident.RunRecord, error) 
 	if len(rows) == 0 {
 		return incident.RunRecord{}, incident.ErrNotFound
 	}
-	return r.record(ctx, rows[0], true)
+	return r.record(ctx, rows[0], true, func() ([]process, error) { return r.processes(ctx) })
 }
 
 // record makes a record of a row. Its revision is ours, which grows with all that we
 // store, and the number of the calls that DBOS recorded.
-func (r *Runs) record(ctx context.Context, f row, entries bool) (record incident.RunRecord, err error) {
+func (r *Runs) record(ctx context.Context, f row, entries bool, processes func() ([]process, error)) (record incident.RunRecord, err error) {
 	if err := json.Unmarshal([]byte(f.start), &record.RunStart); err != nil {
 		return record, err
 	}
@@ -189,7 +191,7 @@ func (r *Runs) record(ctx context.Context, f row, entries bool) (record incident
 		for _, e := range list {
 			steps[e.ID] = true
 		}
-	} else if f.ended == 0 {
+	} else {
 		list, err := dbos.GetWorkflowSteps(r.client(ctx), record.ID, dbos.WithStepsLoadOutput(false))
 		if err != nil {
 			return record, err
@@ -202,7 +204,7 @@ func (r *Runs) record(ctx context.Context, f row, entries bool) (record incident
 	if err := r.unfinished(ctx, &record, steps, entries || f.ended == 0); err != nil {
 		return record, err
 	}
-	return record, r.condition(ctx, f, &record)
+	return record, r.condition(f, processes, &record)
 }
 
 // entries returns what DBOS recorded, and the number of each.
@@ -268,7 +270,7 @@ func (r *Runs) unfinished(ctx context.Context, record *incident.RunRecord, steps
 }
 
 // condition says how far a run is, and what somebody should look at.
-func (r *Runs) condition(ctx context.Context, f row, record *incident.RunRecord) error {
+func (r *Runs) condition(f row, processes func() ([]process, error), record *incident.RunRecord) error {
 	switch {
 	case f.ended != 0:
 		record.Status = incident.RunStatus(f.status)
@@ -284,14 +286,14 @@ func (r *Runs) condition(ctx context.Context, f row, record *incident.RunRecord)
 	if f.taken.Valid {
 		record.Attention = f.taken.String
 	}
-	if f.owner != "" && strings.HasPrefix(f.owner, r.process+"/") {
+	if f.owner != "" && f.process == r.process {
 		return nil
 	}
-	processes, err := r.processes(ctx)
+	all, err := processes()
 	if err != nil {
 		return err
 	}
-	if f.version != Version && !slices.ContainsFunc(processes, func(p process) bool { return p.Version == f.version && p.State == alive }) {
+	if f.version != Version && !slices.ContainsFunc(all, func(p process) bool { return p.Version == f.version && p.State == alive }) {
 		record.Status = incident.RunStranded
 		record.Attention = fmt.Sprintf("it was begun by version %s, and no process of that version lives; this one is %s, and cannot go on with it: start a process of that version, or cancel the run and fork it", f.version, Version)
 		return nil
@@ -299,13 +301,12 @@ func (r *Runs) condition(ctx context.Context, f row, record *incident.RunRecord)
 	if f.owner == "" {
 		return nil
 	}
-	name, _, _ := strings.Cut(f.owner, "/")
-	i := slices.IndexFunc(processes, func(p process) bool { return p.Process == name })
+	i := slices.IndexFunc(all, func(p process) bool { return p.Process == f.process })
 	switch {
-	case i < 0 || processes[i].State == dead:
-		record.Attention = fmt.Sprintf("process %s, which has it, is dead; another process takes it, if there is one", name)
-	case processes[i].State == hung:
-		record.Attention = fmt.Sprintf("process %s, which has it, hangs: it has not said since %s that it lives; look at it, end it, or let somebody take its runs over", name, processes[i].Seen.UTC().Format(time.RFC3339))
+	case i < 0 || all[i].State == dead:
+		record.Attention = fmt.Sprintf("process %s, which has it, is dead; another process takes it, if there is one", f.process)
+	case all[i].State == hung:
+		record.Attention = fmt.Sprintf("process %s, which has it, hangs: it has not said since %s that it lives; look at it, end it, or let somebody take its runs over", f.process, all[i].Seen.UTC().Format(time.RFC3339))
 	}
 	return nil
 }

@@ -48,14 +48,15 @@ func (r *Runs) clock() string {
 // processes returns all processes. Whether one is there is what the kernel says: on
 // PostgreSQL by the lock of its session, on SQLite because a file has one process.
 func (r *Runs) processes(ctx context.Context) (list []process, err error) {
-	locked := "process = '" + r.process + "'"
+	locked, args := "process = $1", []any{r.process}
 	if r.pool != nil {
+		args = nil
 		locked = `EXISTS (SELECT 1 FROM pg_locks l WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
 			AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 			AND (l.classid::bigint << 32 | l.objid::bigint) = p.lock_key)`
 	}
 	rows, err := r.db.QueryContext(plain{ctx}, `SELECT process, host, version, started, seen, stopped <> 0, dead <> 0, `+r.clock()+`, `+locked+`
-		FROM runbook_run_processes p ORDER BY started, process`)
+		FROM runbook_run_processes p ORDER BY started, process`, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -94,12 +95,8 @@ func (r *Runs) Replicas(ctx context.Context) ([]incident.Replica, error) {
 	replicas := make([]incident.Replica, 0, len(list))
 	for _, p := range list {
 		for _, f := range rows {
-			if strings.HasPrefix(f.owner, p.Process+"/") {
-				record, err := r.record(ctx, f, false)
-				if err != nil {
-					return nil, fmt.Errorf("durable: read the replicas: %w", err)
-				}
-				p.Runs = append(p.Runs, record.ID)
+			if f.process == p.Process {
+				p.Runs = append(p.Runs, f.id)
 			}
 		}
 		replicas = append(replicas, p.Replica)
@@ -118,6 +115,9 @@ func (r *Runs) TakeOver(ctx context.Context, name string, c incident.Control) ([
 }
 
 func (r *Runs) takeOver(ctx context.Context, name string, c incident.Control) ([]incident.RunRecord, error) {
+	if err := mayWrite(ctx); err != nil {
+		return nil, err
+	}
 	if strings.TrimSpace(c.By) == "" {
 		return nil, &notBegun{errors.New("nobody is named; a person decides this, by name")}
 	}
@@ -257,19 +257,12 @@ func (r *Runs) disown(ctx context.Context, id string, a adoption) error {
 			}
 		}
 		_, err = tx.ExecContext(ctx, `UPDATE runbook_runs SET owner = '', crashes = $2, crash_steps = $3, stranded = $4, taken = coalesce($5, taken)
-			WHERE id = $1 AND ended = 0`, id, crashes, before, stranded, nullable(a.taken))
+			WHERE id = $1 AND ended = 0`, id, crashes, before, stranded, sql.NullString{String: a.taken, Valid: a.taken != ""})
 		if err != nil {
 			return err
 		}
 		return r.tell(ctx, tx, id)
 	})
-}
-
-func nullable(text string) any {
-	if text == "" {
-		return nil
-	}
-	return text
 }
 
 // left returns the runs that DBOS has with a process, or with any but this one.

@@ -20,9 +20,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 
-	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/incident"
-	"go.acu.edu.au/runbook/internal/sqlmigrate"
 )
 
 // How DBOS knows us.
@@ -41,7 +39,6 @@ type Runs struct {
 	cfg     Config
 	process string
 	db      *sql.DB
-	dialect sqlmigrate.Dialect
 	pool    *pgxpool.Pool // nil on SQLite
 	own     bool          // the pool is ours
 	dbos    dbos.Context
@@ -54,12 +51,13 @@ type Runs struct {
 	calls    int                         // that are being made
 	idle     chan struct{}               // closed when there are none; nil if nobody waits
 	executed int64
+	launched chan struct{} // closed when Launch returns; nil before it
+	stop     context.CancelFunc
+	session  *session // of PostgreSQL
 
 	closing   chan struct{} // closed by Close
 	closeOnce sync.Once
 	check     chan string // runs of this process that may have been changed by others
-	session   *session    // of PostgreSQL, after Launch
-	stop      context.CancelFunc
 	loops     sync.WaitGroup
 }
 
@@ -114,10 +112,13 @@ func open(ctx context.Context, cfg Config) (_ *Runs, err error) {
 				dcfg.SystemDBPool.Close()
 			}
 		}()
+		if err := verifyServer(ctx, r.db); err != nil {
+			return nil, err
+		}
 	} else if err := verifyFile(ctx, cfg.DB); err != nil {
 		return nil, err
 	}
-	if r.dialect, err = migrations.Apply(ctx, r.db); err != nil {
+	if _, err = migrations.Apply(ctx, r.db); err != nil {
 		return nil, err
 	}
 	// What goes on in the background does not end with the context of this call.
@@ -192,6 +193,18 @@ func verifyFile(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
+// verifyServer refuses one that may lose what it has committed.
+func verifyServer(ctx context.Context, db *sql.DB) error {
+	var synchronous string
+	if err := db.QueryRowContext(ctx, "SELECT current_setting('synchronous_commit')").Scan(&synchronous); err != nil {
+		return fmt.Errorf("read the settings of PostgreSQL: %w", err)
+	}
+	if synchronous == "off" {
+		return errors.New("synchronous_commit of PostgreSQL is off: it would not keep what it commits; set it to on for this database, or in the URL")
+	}
+	return nil
+}
+
 // Process returns the name of this process, which no other has.
 func (r *Runs) Process() string { return r.process }
 
@@ -224,6 +237,9 @@ func (r *Runs) launch(ctx context.Context, programs map[string]incident.Program)
 	}
 	r.programs = make(map[string]incident.Program, len(programs))
 	maps.Copy(r.programs, programs)
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	r.stop, r.launched = stop, make(chan struct{})
+	defer close(r.launched)
 	r.mu.Unlock()
 
 	dbos.RegisterWorkflow(r.dbos, r.carryOut, dbos.WithWorkflowName(workflowName), dbos.WithMaxRecoveryAttempts(math.MaxInt32-1))
@@ -233,15 +249,15 @@ func (r *Runs) launch(ctx context.Context, programs map[string]incident.Program)
 	if _, err := dbos.RegisterQueue(r.dbos, queueLocked, dbos.WithQueueBasePollingInterval(queuePoll), dbos.WithPartitionConcurrency(1)); err != nil {
 		return err
 	}
-	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	r.stop = stop
 	if r.pool != nil {
 		// Our own lock comes first: without it we would look dead.
 		s, err := r.newSession(ctx, background)
 		if err != nil {
 			return err
 		}
+		r.mu.Lock()
 		r.session = s
+		r.mu.Unlock()
 	}
 	if err := r.register(ctx); err != nil {
 		return err
@@ -255,6 +271,11 @@ func (r *Runs) launch(ctx context.Context, programs map[string]incident.Program)
 		}
 	}
 	r.reportStranded(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.isClosing() {
+		return errClosing
+	}
 	r.loops.Go(func() { r.guard(background) })
 	r.loops.Go(func() { r.watch(background) })
 	return nil
@@ -273,8 +294,14 @@ func (r *Runs) Close(ctx context.Context) error {
 func (r *Runs) close(ctx context.Context) error {
 	r.mu.Lock()
 	close(r.closing)
-	launched := r.programs != nil
+	launched := r.launched
 	r.mu.Unlock()
+	if launched != nil {
+		select {
+		case <-launched:
+		case <-ctx.Done(): // what is ended below ends it
+		}
+	}
 	var problems []error
 	if n := r.drain(ctx); n > 0 {
 		problems = append(problems, fmt.Errorf("durable: close: %d calls were under way, whose contexts were ended, and which were not waited for: %w", n, ctx.Err()))
@@ -283,23 +310,22 @@ func (r *Runs) close(ctx context.Context) error {
 	for _, e := range r.active {
 		e.cancel(errClosing)
 	}
+	stop, session := r.stop, r.session
 	r.mu.Unlock()
 	late, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	if launched {
+	if stop != nil {
 		if err := r.stopped(late); err != nil {
 			r.cfg.Logger.WarnContext(ctx, "this process could not say that it ends; its runs are taken for those of a dead one", "error", err)
 		}
-	}
-	if r.stop != nil {
-		r.stop()
+		stop()
 	}
 	r.loops.Wait()
 	if err := dbos.Shutdown(r.dbos, 5*time.Second); err != nil {
 		r.cfg.Logger.WarnContext(ctx, "not everything ended in time", "error", err)
 	}
-	if r.session != nil {
-		r.session.end()
+	if session != nil {
+		session.end()
 	}
 	if r.pool != nil {
 		problems = append(problems, r.db.Close())
@@ -372,14 +398,22 @@ func (r *Runs) client(ctx context.Context) dbos.Context {
 	return dbos.From(r.dbos, plain{ctx})
 }
 
+// isolation is that of our transactions. On PostgreSQL each statement sees what was
+// committed before it, whatever the default of the server: what is read after waiting for
+// a lock is fresh. DBOS needs the transaction of database/sql, so that
+// sqlmigrate.Dialect.Write will not do.
+func (r *Runs) isolation() *sql.TxOptions {
+	if r.pool == nil {
+		return nil
+	}
+	return &sql.TxOptions{Isolation: sql.LevelReadCommitted}
+}
+
 // write runs fn in a transaction that writes, and commits it. On SQLite it has the write
 // lock from its beginning.
 func (r *Runs) write(ctx context.Context, fn func(tx *sql.Tx) error) error {
-	if runbook.IsReadOnly(ctx) {
-		return &notBegun{runbook.ErrReadOnly}
-	}
 	ctx = plain{ctx}
-	tx, err := r.db.BeginTx(ctx, nil)
+	tx, err := r.db.BeginTx(ctx, r.isolation())
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}

@@ -40,7 +40,13 @@ func (s *session) end() {
 func (s *session) connect(ctx context.Context) (*pgx.Conn, error) {
 	ctx, cancel := context.WithTimeout(plain{ctx}, 10*time.Second)
 	defer cancel()
-	config := s.runs.pool.Config().ConnConfig.Copy()
+	pool := s.runs.pool.Config()
+	config := pool.ConnConfig      // a copy
+	if pool.BeforeConnect != nil { // it may know today's password
+		if err := pool.BeforeConnect(ctx, config); err != nil {
+			return nil, err
+		}
+	}
 	config.RuntimeParams["application_name"] = application + " " + s.runs.process
 	config.OnNotification = nil
 	conn, err := pgx.ConnectConfig(ctx, config)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/dbos-inc/dbos-transact-golang/dbos"
 
+	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/incident"
 )
 
@@ -24,6 +25,18 @@ type notBegun struct{ error }
 
 func (e *notBegun) Unwrap() error     { return e.error }
 func (e *notBegun) SafeToRetry() bool { return true }
+
+// mayWrite returns why nothing may be changed: the context is read-only, or has ended.
+func mayWrite(ctx context.Context) error {
+	err := ctx.Err()
+	if runbook.IsReadOnly(ctx) {
+		err = runbook.ErrReadOnly
+	}
+	if err == nil {
+		return nil
+	}
+	return &notBegun{err}
+}
 
 // Start implements [incident.Runs]. A run that is not given its At has the time of the
 // call; which At it has does not matter for whether it is the same as another one.
@@ -41,10 +54,13 @@ func (r *Runs) Start(ctx context.Context, run incident.RunStart) (incident.RunRe
 
 // start records a run and queues it, in one transaction, unless it is there.
 func (r *Runs) start(ctx context.Context, run incident.RunStart, problems []error) (incident.RunRecord, error) {
+	if err := mayWrite(ctx); err != nil {
+		return incident.RunRecord{}, err
+	}
 	r.mu.Lock()
 	known := r.programs == nil || r.programs[run.Program] != nil
 	r.mu.Unlock()
-	switch err := errors.Join(append(problems, ctx.Err())...); {
+	switch err := errors.Join(problems...); {
 	case err != nil:
 		return incident.RunRecord{}, &notBegun{err}
 	case r.isClosing():
@@ -144,19 +160,17 @@ func compact(text json.RawMessage) []byte {
 	return b.Bytes()
 }
 
-// Signal implements [incident.Runs]. A signal is known by its ID within its run and
-// topic.
+// Signal implements [incident.Runs].
 func (r *Runs) Signal(ctx context.Context, id, topic string, s incident.Signal) error {
-	var err error
+	err := mayWrite(ctx)
 	switch {
+	case err != nil:
 	case s.ID == "" || topic == "":
 		err = &notBegun{errors.New("the signal has no ID or no topic")}
 	case len(s.Data) > maxOutput:
 		err = &notBegun{fmt.Errorf("the signal has %d bytes of data, and may have %d", len(s.Data), maxOutput)}
 	case s.Data != nil && !json.Valid(s.Data):
 		err = &notBegun{errors.New("the data of the signal are not JSON")}
-	case ctx.Err() != nil:
-		err = &notBegun{ctx.Err()}
 	default:
 		arrived := time.Now()
 		if s.Expired = false; s.At.IsZero() {
@@ -183,7 +197,7 @@ func (r *Runs) signal(ctx context.Context, tx *sql.Tx, id, topic string, s incid
 		return err
 	}
 	var known int
-	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM runbook_run_signals WHERE run = $1 AND topic = $2 AND id = $3", id, topic, s.ID).Scan(&known); err != nil || known > 0 {
+	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM runbook_run_signals WHERE run = $1 AND id = $2", id, s.ID).Scan(&known); err != nil || known > 0 {
 		return err
 	}
 	if ended != 0 {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,11 +19,17 @@ type PlaybookCase struct {
 	// Playbook is the playbook, Parameters its parameters.
 	Playbook   incident.Playbook
 	Parameters map[string]string
+	// Again makes the playbook anew, of the same world, as the process does that goes on
+	// after one that died: with nothing of what that had in its memory. Nil means that the
+	// funcs of Playbook keep nothing.
+	Again func() incident.Playbook
 	// Answer says what people answer to a question; an empty Kind means that nobody does.
 	// Nil approves, says of what is to be done by hand that it is done, and ends the run
 	// when a step has failed.
 	Answer func(q incident.Question) incident.Answer
-	// Effects returns what was changed in the world until now, in order.
+	// Effects returns what was changed in the world until now, in order. A fault that the
+	// world has must not go away by being asked for again: what is tried again after a crash
+	// would have effects that it has not without one.
 	Effects func() []string
 	// Check looks at the world, and at the run, when it has come to its end without an
 	// interruption. Optional.
@@ -42,8 +49,10 @@ type PlaybookHarness struct {
 
 // TestPlaybook checks what every playbook promises: it is valid; a plan of it changes
 // nothing; it comes to its end; it does the same if its process is killed before any
-// call, and nothing twice if it is killed right after one; and each step may fail, which
-// ends the run or asks a person. Use it in a test of your own playbooks.
+// call, and nothing beyond that if it is killed right after one, and ends in the same way
+// or asks a person; and each step may fail, which is what the run then says of it, and
+// which ends the run or asks a person unless the step says that it goes on. Use it in a
+// test of your own playbooks.
 func TestPlaybook(t *testing.T, h PlaybookHarness) {
 	want := h.Want
 	if want == "" {
@@ -84,10 +93,13 @@ func TestPlaybook(t *testing.T, h PlaybookHarness) {
 			synctest.Test(t, func(t *testing.T) {
 				r := playbookRun{kill: kill, after: true}
 				r.carryOut(t, h.New(t))
-				for _, effect := range twice(r.effects, whole.effects) {
+				for _, effect := range beyond(r.effects, whole.effects) {
 					if h.Repeatable == nil || !h.Repeatable(effect) {
-						t.Errorf("killed after call %d (%s): it did twice: %s", kill, r.killed, effect)
+						t.Errorf("killed after call %d (%s): it did beyond what it should: %s; all effects are\n%q\nwant\n%q", kill, r.killed, effect, r.effects, whole.effects)
 					}
+				}
+				if r.run.State != want && len(r.decided) == 0 {
+					t.Errorf("killed after call %d (%s): it %s, and asked nobody: %s", kill, r.killed, r.run.State, r.run.Reason)
 				}
 			})
 		}
@@ -120,31 +132,47 @@ func testPlanOf(t *testing.T, c PlaybookCase) {
 // testEachStepFails makes one step after another fail, of those that were made: to one
 // that was not, it makes no difference.
 func testEachStepFails(t *testing.T, h PlaybookHarness, whole incident.Run) {
-	var ids []string
+	var specs []incident.StepSpec
+	goesOn := make(map[string]bool)
 	synctest.Test(t, func(t *testing.T) {
-		for _, spec := range h.New(t).Playbook.Specs() {
-			ids = append(ids, spec.ID)
-			for _, within := range spec.Steps {
-				ids = append(ids, within.ID)
-			}
-		}
+		specs = flat(h.New(t).Playbook.Specs(), false, goesOn)
 	})
-	for _, id := range ids {
-		if s := whole.Step(id); s == nil || s.Tries == 0 {
+	for _, spec := range specs {
+		before := whole.Step(spec.ID)
+		if before == nil || before.Tries == 0 {
 			continue
 		}
 		for _, err := range []error{errors.New("it fails in this test"), fmt.Errorf("in this test: %w", incident.ErrOutcomeUnknown)} {
 			synctest.Test(t, func(t *testing.T) {
 				c := h.New(t)
-				c.Playbook.Steps = failing(c.Playbook.Steps, "", id, err)
+				c.Playbook.Steps = failing(c.Playbook.Steps, "", spec.ID, err)
+				c.Again = nil
 				r := playbookRun{kill: -1}
 				r.carryOut(t, c)
-				if s := r.run.Step(id); s != nil && s.State == incident.StepDone && s.Kind == incident.KindAction && s.By == "" && s.Tries > 0 && s.Message == "" {
-					t.Errorf("step %s is done although it failed (%v)", id, err)
+				s := r.run.Step(spec.ID)
+				asked := slices.Contains(r.decided, spec.ID)
+				switch said := s.State == incident.StepFailed || s.State == incident.StepUnknown; {
+				case s.State == incident.StepDone && s.Message != "" && s.Message == before.Message: // it needed nothing to be done
+				case !said && !asked:
+					t.Errorf("step %s failed (%v), and the run says that it is %s: %s", spec.ID, err, s.State, s.Message)
+				case s.State == incident.StepUnknown && !asked:
+					t.Errorf("whether step %s was done is not known, and nobody was asked", spec.ID)
+				case r.run.State == incident.StateSucceeded && len(r.decided) == 0 && !goesOn[spec.ID]:
+					t.Errorf("step %s failed (%v), and the run went on as if it had not: it %s", spec.ID, err, r.run.State)
 				}
 			})
 		}
 	}
+}
+
+// flat returns steps and those within them, and notes after the failure of which the run
+// goes on.
+func flat(list []incident.StepSpec, goOn bool, goesOn map[string]bool) (all []incident.StepSpec) {
+	for _, s := range list {
+		goesOn[s.ID] = goOn || s.Failure == incident.GoOn || strings.HasPrefix(string(s.Failure), "goto ")
+		all = append(append(all, s), flat(s.Steps, goesOn[s.ID], goesOn)...)
+	}
+	return all
 }
 
 // failing returns steps of which one fails.
@@ -186,17 +214,16 @@ func failing(steps []incident.Step, prefix, id string, err error) []incident.Ste
 	return steps
 }
 
-// twice returns the effects that there are more of than there should be.
-func twice(effects, want []string) (more []string) {
+// beyond returns the effects that there are beyond those that there should be, each as
+// often as there are more of it: a deployment that is made twice has another id each time.
+func beyond(effects, want []string) (more []string) {
 	want = slices.Clone(want)
 	for _, effect := range effects {
 		if i := slices.Index(want, effect); i >= 0 {
 			want = slices.Delete(want, i, i+1)
 			continue
 		}
-		if n := slices.Index(effects, effect); n >= 0 && slices.Contains(effects[n+1:], effect) {
-			more = append(more, effect)
-		}
+		more = append(more, effect)
 	}
 	return more
 }
@@ -239,8 +266,10 @@ type playbookRun struct {
 	kill  int
 	after bool
 
-	answer  func(q incident.Question) incident.Answer
-	record  incident.RunRecord
+	answer func(q incident.Question) incident.Answer
+	record incident.RunRecord
+	// decided are the steps of which people were asked what to do about them.
+	decided []string
 	intents map[incident.StepID][]incident.Attempt
 	asked   map[string]int
 	calls   int
@@ -267,10 +296,14 @@ func (r *playbookRun) carryOut(t testing.TB, c PlaybookCase) {
 	if r.answer == nil {
 		r.answer = agree
 	}
-	program := runner.Program()
-	result, err := program(t.Context(), r, r.record.RunStart)
+	result, err := runner.Program()(t.Context(), r, r.record.RunStart)
 	if errors.Is(err, errKilled) {
-		result, err = program(t.Context(), r, r.record.RunStart)
+		if c.Again != nil {
+			c.Playbook = c.Again()
+		}
+		next, others := runnerOf(t, c)
+		defer closeRuns(t, others)
+		result, err = next.Program()(t.Context(), r, r.record.RunStart)
 	}
 	if err != nil {
 		t.Fatalf("the run does not come to its end: %v", err)
@@ -366,6 +399,9 @@ func (r *playbookRun) Await(_ context.Context, id incident.StepID, topic string,
 		if err := json.Unmarshal(asked.Outcome.Output, &q); err != nil {
 			return incident.Signal{}, err
 		}
+	}
+	if q.Kind == "decide" {
+		r.decided = append(r.decided, q.Step)
 	}
 	a := r.answer(q)
 	if r.asked[topic]++; a.Kind == "" || r.asked[topic] > 20 {

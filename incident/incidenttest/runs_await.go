@@ -29,7 +29,10 @@ func awaitCases() []runsCase {
 func testSleep(x *runsTest) {
 	began := time.Now()
 	x.does(func(ctx context.Context, e incident.Engine, _ incident.RunStart) (json.RawMessage, error) {
-		until := time.Now().Add(2 * x.quiet)
+		until, err := x.appointed(ctx)
+		if err != nil {
+			return nil, err
+		}
 		if err := e.Sleep(ctx, "nap", until); err != nil {
 			return nil, err
 		}
@@ -39,6 +42,7 @@ func testSleep(x *runsTest) {
 		return result(until, nil)
 	})
 	id := x.begin("a")
+	x.appoint(id, 3*x.quiet)
 	w := x.waits(id, "nap")
 	r := x.ends(id, incident.RunFinished)
 	var until time.Time
@@ -68,13 +72,17 @@ func testSleepPast(x *runsTest) {
 	}
 }
 
-// doesAwait awaits signals of topics, one after the other, all within a time. Zero is for
-// ever.
-func (x *runsTest) doesAwait(within time.Duration, topics ...string) {
+// doesAwait awaits signals of topics, one after the other, for ever.
+func (x *runsTest) doesAwait(topics ...string) {
+	x.doesAwaitUntil(func(context.Context) (deadline time.Time, err error) { return deadline, nil }, topics...)
+}
+
+// doesAwaitUntil awaits signals of topics, one after the other, all until a deadline.
+func (x *runsTest) doesAwaitUntil(when func(context.Context) (time.Time, error), topics ...string) {
 	x.does(func(ctx context.Context, e incident.Engine, _ incident.RunStart) (json.RawMessage, error) {
-		var deadline time.Time
-		if within > 0 {
-			deadline = time.Now().Add(within)
+		deadline, err := when(ctx)
+		if err != nil {
+			return nil, err
 		}
 		var got []incident.Signal
 		for i, topic := range topics {
@@ -111,7 +119,7 @@ func (x *runsTest) wantSignals(r incident.RunRecord, want ...string) {
 
 func testAwait(x *runsTest) {
 	began := time.Now()
-	x.doesAwait(0, "answer")
+	x.doesAwait("answer")
 	id := x.begin("a")
 	w := x.waits(id, "s0")
 	if w.Topic != "answer" || !w.Until.IsZero() || w.Since.Before(began.Add(-time.Millisecond)) {
@@ -145,7 +153,7 @@ func testSignalsWait(x *runsTest) {
 }
 
 func testSignalOrder(x *runsTest) {
-	x.doesAwait(0, "answer", "answer", "answer", "answer")
+	x.doesAwait("answer", "answer", "answer", "answer")
 	id := x.begin("a")
 	for _, s := range []string{"3", "1", "2"} {
 		x.sends(id, "answer", incident.Signal{ID: s})
@@ -156,7 +164,7 @@ func testSignalOrder(x *runsTest) {
 }
 
 func testTopics(x *runsTest) {
-	x.doesAwait(0, "one", "two", "one")
+	x.doesAwait("one", "two", "one")
 	id := x.begin("a")
 	x.sends(id, "two", incident.Signal{ID: "2a"})
 	x.sends(id, "three", incident.Signal{ID: "3a"})
@@ -166,22 +174,24 @@ func testTopics(x *runsTest) {
 }
 
 func testSignalTwice(x *runsTest) {
-	x.doesAwait(0, "answer", "answer")
+	x.doesAwait("answer", "answer", "other")
 	id := x.begin("a")
 	x.sends(id, "answer", incident.Signal{ID: "1", Kind: "approve"})
 	x.sends(id, "answer", incident.Signal{ID: "1", Kind: "approve"})
 	x.waits(id, "s1") // the first was taken
 	x.sends(id, "answer", incident.Signal{ID: "1", Kind: "deny"})
+	x.sends(id, "other", incident.Signal{ID: "1", Kind: "deny"})
 	x.nothing()
 	x.sends(id, "answer", incident.Signal{ID: "2", Kind: "approve"})
+	x.sends(id, "other", incident.Signal{ID: "3", Kind: "approve"})
 	r := x.ends(id, incident.RunFinished)
-	if x.wantSignals(r, "1", "2"); r.Entries[0].Signal.Kind != "approve" {
+	if x.wantSignals(r, "1", "2", "3"); r.Entries[0].Signal.Kind != "approve" {
 		x.t.Errorf("signal %+v; want the one that was sent first", r.Entries[0].Signal)
 	}
 }
 
 func testSignalFields(x *runsTest) {
-	x.doesAwait(0, "answer", "answer")
+	x.doesAwait("answer", "answer")
 	id := x.begin("a")
 	want := incident.Signal{ID: "1", Kind: "approve", Actor: "grace", Comment: "looks right, é", Data: json.RawMessage(`{"plan":"abc"}`), At: time.Now().Add(-time.Hour).Truncate(time.Millisecond)}
 	sent := time.Now()
@@ -199,8 +209,9 @@ func testSignalFields(x *runsTest) {
 }
 
 func testExpires(x *runsTest) {
-	x.doesAwait(2*x.quiet, "answer", "answer")
+	x.doesAwaitUntil(x.appointed, "answer", "answer")
 	id := x.begin("a")
+	x.appoint(id, 3*x.quiet)
 	deadline := x.waits(id, "s0").Until
 	r := x.ends(id, incident.RunFinished) // the second deadline has passed already
 	if now := time.Now(); deadline.IsZero() || now.Before(deadline.Add(-time.Millisecond)) {
@@ -215,7 +226,7 @@ func testExpires(x *runsTest) {
 }
 
 func testNoDeadline(x *runsTest) {
-	x.doesAwait(0, "answer")
+	x.doesAwait("answer")
 	id := x.begin("a")
 	x.waits(id, "s0")
 	x.nothing()
@@ -224,8 +235,9 @@ func testNoDeadline(x *runsTest) {
 	x.wantSignals(x.ends(id, incident.RunFinished), "1")
 }
 
-// awaitsLate comes to await a signal when its deadline has passed. send sends it.
-func (x *runsTest) awaitsLate(send func(id string, deadline time.Time)) incident.RunRecord {
+// awaitsLate comes to await a signal when its deadline has passed. send sends it, and
+// says what its deadline was.
+func (x *runsTest) awaitsLate(send func(id string) (deadline time.Time)) incident.RunRecord {
 	var deadline time.Time
 	x.does(func(ctx context.Context, e incident.Engine, _ incident.RunStart) (json.RawMessage, error) {
 		if _, err := e.Steps(ctx, []incident.Call{x.gated("busy")}); err != nil {
@@ -240,17 +252,18 @@ func (x *runsTest) awaitsLate(send func(id string, deadline time.Time)) incident
 	})
 	id := x.begin("a")
 	x.makes("busy", 1)
-	deadline = time.Now().Add(x.quiet)
-	send(id, deadline)
+	deadline = send(id)
 	x.pause(time.Until(deadline) + 20*time.Millisecond)
 	x.open("busy")
 	return x.ends(id, incident.RunFinished)
 }
 
 func testSignalTooLate(x *runsTest) {
-	r := x.awaitsLate(func(id string, deadline time.Time) {
-		x.pause(time.Until(deadline) + 20*time.Millisecond)
+	r := x.awaitsLate(func(id string) time.Time {
+		deadline := time.Now()
+		x.pause(20 * time.Millisecond)
 		x.sends(id, "answer", incident.Signal{ID: "1"})
+		return deadline
 	})
 	if !sameJSON(r.Result, json.RawMessage(`"1 too late"`)) {
 		x.t.Errorf("result %s; want that the signal was too late, and was kept for the next wait", r.Result)
@@ -258,7 +271,10 @@ func testSignalTooLate(x *runsTest) {
 }
 
 func testSignalInTime(x *runsTest) {
-	r := x.awaitsLate(func(id string, _ time.Time) { x.sends(id, "answer", incident.Signal{ID: "1"}) })
+	r := x.awaitsLate(func(id string) time.Time {
+		x.sends(id, "answer", incident.Signal{ID: "1"})
+		return time.Now().Add(20 * time.Millisecond)
+	})
 	if !sameJSON(r.Result, json.RawMessage(`"1 in time"`)) {
 		x.t.Errorf("result %s; want the signal, which was in time", r.Result)
 	}

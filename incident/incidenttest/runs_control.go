@@ -78,7 +78,11 @@ func testHoldWait(x *runsTest) {
 
 func testHoldSleep(x *runsTest) {
 	x.does(func(ctx context.Context, e incident.Engine, _ incident.RunStart) (json.RawMessage, error) {
-		if err := e.Sleep(ctx, "nap", time.Now().Add(2*x.quiet)); err != nil {
+		until, err := x.appointed(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := e.Sleep(ctx, "nap", until); err != nil {
 			return nil, err
 		}
 		if err := e.Sleep(ctx, "again", time.Now()); err != nil {
@@ -87,6 +91,7 @@ func testHoldSleep(x *runsTest) {
 		return result(e.Steps(ctx, []incident.Call{x.done("a")}))
 	})
 	id := x.begin("a")
+	x.appoint(id, 3*x.quiet)
 	x.waits(id, "nap")
 	x.must(x.runs.Hold(x.ctx, id, by("grace")))
 	x.has(id, "nap")
@@ -331,6 +336,12 @@ func testReadOnly(x *runsTest) {
 	if started.ID != "" {
 		x.t.Errorf("run %s came with the error", describeRun(started))
 	}
+	_, err = x.runs.Start(ctx, incident.RunStart{}) // that comes before everything else
+	isReadOnly(x.t, err)
+	isReadOnly(x.t, x.runs.Signal(ctx, id, "", incident.Signal{}))
+	isReadOnly(x.t, x.runs.Hold(ctx, x.id("missing"), by("grace")))
+	_, err = x.runs.Fork(ctx, x.id("missing"), "a", incident.RunFork{})
+	isReadOnly(x.t, err)
 	isReadOnly(x.t, x.runs.Signal(ctx, id, "answer", incident.Signal{ID: "never", Actor: "ada"}))
 	isReadOnly(x.t, x.runs.Hold(ctx, id, by("grace")))
 	isReadOnly(x.t, x.runs.Cancel(ctx, id, by("grace")))

@@ -98,13 +98,21 @@ func testLargest(x *runsTest) {
 		if err == nil && len(o[0].Output) != 64<<10 {
 			err = fmt.Errorf("the output has %d bytes", len(o[0].Output))
 		}
+		if err == nil {
+			_, err = e.Steps(ctx, []incident.Call{x.call("larger", func(context.Context, []incident.Attempt) incident.Outcome {
+				return incident.Outcome{Status: incident.Done, Output: text(64<<10 + 1)}
+			})})
+		}
 		return nil, err
 	})
 	run := x.run("a")
 	run.Input = text(1 << 20)
 	r := x.ends(x.start(run), incident.RunFinished)
-	if len(r.Input) != 1<<20 || len(r.Entries) != 1 || len(r.Entries[0].Outcome.Output) != 64<<10 {
-		x.t.Error("input or output are not recorded whole")
+	if len(r.Input) != 1<<20 || len(r.Entries) != 2 || len(r.Entries[0].Outcome.Output) != 64<<10 {
+		x.t.Fatal("input or output are not recorded whole")
+	}
+	if o := r.Entries[1].Outcome; o.Status != incident.Done || o.Code != "too large" || o.Message == "" || len(o.Output) != 0 {
+		x.t.Errorf("outcome %+v; want what the call returned, with a code and words instead of its output", o)
 	}
 }
 
@@ -225,8 +233,8 @@ func testCallPanics(x *runsTest) {
 	r := x.ends(x.begin("a"), incident.RunFinished)
 	x.wantEntries(r, "a", "b", "c")
 	for _, e := range r.Entries[:2] {
-		if e.Outcome.Status != incident.Unknown || e.Outcome.Message == "" {
-			x.t.Errorf("outcome %+v; want an unknown one that says why", e.Outcome)
+		if e.Outcome.Status != incident.Unknown || e.Outcome.Code != "panic" || e.Outcome.Message == "" {
+			x.t.Errorf("outcome %+v; want an unknown one that says why, with a code", e.Outcome)
 		}
 	}
 	if len(r.Open) != 0 {

@@ -175,10 +175,10 @@ func testListContent(x *runsTest) {
 	}
 	x.must(x.runs.Release(x.ctx, run.ID, by("grace")))
 	x.open("b")
-	x.ends(run.ID, incident.RunFinished)
+	ended := x.ends(run.ID, incident.RunFinished)
 	for r, err := range x.runs.List(x.ctx, x.mine()) {
-		if x.must(err); r.Status != incident.RunFinished || !sameJSON(r.Result, json.RawMessage(`"done"`)) || r.Ended.IsZero() || len(r.Open) != 0 {
-			x.t.Errorf("run %s; want how it ended", describeRun(r))
+		if x.must(err); r.Status != incident.RunFinished || !sameJSON(r.Result, json.RawMessage(`"done"`)) || r.Ended.IsZero() || len(r.Open) != 0 || r.Revision != ended.Revision {
+			x.t.Errorf("run %s; want how it ended, at revision %d", describeRun(r), ended.Revision)
 		}
 	}
 }

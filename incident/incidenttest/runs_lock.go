@@ -172,7 +172,7 @@ func testRefuseRace(x *runsTest) {
 }
 
 func testLockWhileWaiting(x *runsTest) {
-	x.doesAwait(0, "answer")
+	x.doesAwait("answer")
 	first := x.start(x.locked("1", "lock"))
 	x.waits(first, "s0")
 	second := x.start(x.locked("2", "lock"))

@@ -23,7 +23,7 @@ func processCases() []runsCase {
 }
 
 func testOtherProcess(x *runsTest) {
-	x.doesAwait(0, "answer", "answer")
+	x.doesAwait("answer", "answer")
 	first := x.launch()
 	id := x.begin("a")
 	x.launch()

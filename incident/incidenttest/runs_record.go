@@ -197,7 +197,7 @@ func testSignalEnded(x *runsTest) {
 }
 
 func testSignalInvalid(x *runsTest) {
-	x.doesAwait(0, "answer")
+	x.doesAwait("answer")
 	id := x.begin("a")
 	for name, s := range map[string]incident.Signal{
 		"no ID":          {Kind: "approve"},
@@ -221,7 +221,7 @@ func testEverything(x *runsTest) {
 	for i := range topics {
 		topics[i] = "answer"
 	}
-	x.doesAwait(0, topics...)
+	x.doesAwait(topics...)
 	id := x.begin("a")
 	each(people, func(i int) {
 		own, shared := incident.Signal{ID: fmt.Sprint(i)}, incident.Signal{ID: "shared"}

@@ -29,6 +29,7 @@ type runsTest struct {
 	program incident.Program
 	made    []incident.StepID // the calls that were made, as they began
 	gates   map[incident.StepID]chan struct{}
+	time    time.Time // see appoint
 }
 
 // launch begins a process, which the test talks to from now on.
@@ -121,6 +122,9 @@ func (x *runsTest) until(id, what string, is func(r incident.RunRecord) bool) in
 	for r := x.record(id); ; {
 		if is(r) {
 			return r
+		}
+		if r.Status.Ended() {
+			x.t.Fatalf("%s: not of the run %s, which has ended", what, describeRun(r))
 		}
 		next, err := x.runs.Record(x.ctx, id, r.Revision)
 		if err != nil {
@@ -247,6 +251,29 @@ func (x *runsTest) soon(what string, is func() bool) {
 			x.t.Fatalf("%s: not after a minute", what)
 		}
 	}
+}
+
+// appoint tells the programs of the test a time when a run is under way, so that it does
+// not matter how long that took on a machine that has much to do.
+func (x *runsTest) appoint(id string, in time.Duration) {
+	x.t.Helper()
+	x.until(id, "it is under way", func(r incident.RunRecord) bool { return r.Status == incident.RunRunning })
+	x.mu.Lock()
+	x.time = time.Now().Add(in)
+	x.mu.Unlock()
+	x.open("appointed")
+}
+
+// appointed waits for the time in a program. One that begins anew has it again.
+func (x *runsTest) appointed(ctx context.Context) (time.Time, error) {
+	select {
+	case <-x.gate("appointed"):
+	case <-ctx.Done():
+		return time.Time{}, ctx.Err()
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.time, nil
 }
 
 // count returns how often a call was begun.

@@ -170,21 +170,25 @@ func testStopTells(x *runsTest) {
 
 func testRestartSleep(x *runsTest) {
 	x.does(func(ctx context.Context, e incident.Engine, run incident.RunStart) (json.RawMessage, error) {
-		sleep := 3 * x.quiet
 		if run.Labels["short"] != "" {
-			sleep = x.quiet
+			return nil, e.Sleep(ctx, "nap", time.Now().Add(3*x.quiet))
 		}
-		return nil, e.Sleep(ctx, "nap", run.At.Add(sleep))
+		until, err := x.appointed(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return nil, e.Sleep(ctx, "nap", until)
 	})
 	p := x.launch()
 	id := x.begin("a")
+	x.appoint(id, 6*x.quiet)
 	until := x.waits(id, "nap").Until
 	p.Stop()
 	x.pause(time.Until(until)) // its time passes while nobody runs
 	x.launch()
 	short := x.run("short")
 	short.Labels["short"] = "yes"
-	x.start(short) // sleeps for a third of the time, and ends before one that sleeps anew
+	x.start(short) // sleeps for half of the time, and ends before one that sleeps anew
 	r, other := x.ends(id, incident.RunFinished), x.ends(short.ID, incident.RunFinished)
 	if !r.Ended.Before(other.Ended) {
 		x.t.Errorf("it slept until %v, and ended at %v; want at once after the restart, before %v", until, r.Ended, other.Ended)
@@ -220,7 +224,7 @@ func testRestartEnded(x *runsTest) {
 
 func testRestartQueue(x *runsTest) {
 	p := x.launch()
-	x.doesAwait(0, "answer")
+	x.doesAwait("answer")
 	var runs []string
 	for _, name := range []string{"1", "2", "3"} {
 		runs = append(runs, x.start(x.locked(name, "lock")))
@@ -267,10 +271,11 @@ func testRestartHold(x *runsTest) {
 	x.wantCalls("a", "b")
 }
 
-// down starts a run, waits until it waits in s0, and ends its process.
-func (x *runsTest) down() (id string, wait incident.RunWait) {
+// down starts a run, appoints a time, waits until it waits in s0, and ends its process.
+func (x *runsTest) down(in time.Duration) (id string, wait incident.RunWait) {
 	p := x.launch()
 	id = x.begin("a")
+	x.appoint(id, in)
 	wait = x.waits(id, "s0")
 	p.Stop()
 	x.client()
@@ -278,8 +283,8 @@ func (x *runsTest) down() (id string, wait incident.RunWait) {
 }
 
 func testDownSignal(x *runsTest) {
-	x.doesAwait(0, "answer", "answer")
-	id, _ := x.down()
+	x.doesAwait("answer", "answer")
+	id, _ := x.down(0)
 	x.sends(id, "answer", incident.Signal{ID: "1", Kind: "approve", Actor: "grace"})
 	x.sends(id, "answer", incident.Signal{ID: "1", Kind: "approve", Actor: "grace"})
 	x.launch()
@@ -293,11 +298,14 @@ func testDownSignal(x *runsTest) {
 	}
 }
 
-// doesAskUntil awaits an answer until some quiet times after it was started, and then for
-// ever.
-func (x *runsTest) doesAskUntil(times int) {
-	x.does(func(ctx context.Context, e incident.Engine, run incident.RunStart) (json.RawMessage, error) {
-		first, err := e.Await(ctx, "s0", "answer", run.At.Add(time.Duration(times)*x.quiet))
+// doesAskUntil awaits an answer until a time that is appointed, and then for ever.
+func (x *runsTest) doesAskUntil() {
+	x.does(func(ctx context.Context, e incident.Engine, _ incident.RunStart) (json.RawMessage, error) {
+		deadline, err := x.appointed(ctx)
+		if err != nil {
+			return nil, err
+		}
+		first, err := e.Await(ctx, "s0", "answer", deadline)
 		if err != nil {
 			return nil, err
 		}
@@ -310,8 +318,8 @@ func (x *runsTest) doesAskUntil(times int) {
 }
 
 func testDownExpires(x *runsTest) {
-	x.doesAskUntil(3)
-	id, wait := x.down()
+	x.doesAskUntil()
+	id, wait := x.down(3 * x.quiet)
 	x.pause(time.Until(wait.Until) + 20*time.Millisecond)
 	x.launch()
 	x.waits(id, "s1")
@@ -324,8 +332,8 @@ func testDownExpires(x *runsTest) {
 }
 
 func testDownTooLate(x *runsTest) {
-	x.doesAskUntil(3)
-	id, wait := x.down()
+	x.doesAskUntil()
+	id, wait := x.down(3 * x.quiet)
 	x.pause(time.Until(wait.Until) + 20*time.Millisecond)
 	x.sends(id, "answer", incident.Signal{ID: "1", Kind: "approve"})
 	x.launch()
@@ -336,8 +344,8 @@ func testDownTooLate(x *runsTest) {
 }
 
 func testDownInTime(x *runsTest) {
-	x.doesAskUntil(15) // so that the process has ended, and the signal come, before that on any machine
-	id, wait := x.down()
+	x.doesAskUntil()
+	id, wait := x.down(15 * x.quiet) // so that the process has ended, and the signal come, before that on any machine
 	x.sends(id, "answer", incident.Signal{ID: "1", Kind: "approve"})
 	x.pause(time.Until(wait.Until) + 20*time.Millisecond)
 	x.launch()
@@ -374,7 +382,7 @@ func testDownHold(x *runsTest) {
 		}
 		return result(e.Steps(ctx, []incident.Call{x.done("a")}))
 	})
-	id, _ := x.down()
+	id, _ := x.down(0)
 	x.must(x.runs.Hold(x.ctx, id, by("grace")))
 	x.sends(id, "answer", incident.Signal{ID: "1"})
 	p := x.launch()
@@ -390,7 +398,7 @@ func testDownHold(x *runsTest) {
 
 func testDownCancel(x *runsTest) {
 	p := x.launch()
-	x.doesAwait(0, "answer")
+	x.doesAwait("answer")
 	first, second := x.start(x.locked("1", "lock")), x.start(x.locked("2", "lock"))
 	third := x.start(x.locked("3", "lock"))
 	x.waits(first, "s0")

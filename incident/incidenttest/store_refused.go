@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -14,11 +15,12 @@ import (
 
 var refusedTests = []storeTest{
 	{"names", func(t *testing.T, u storeUse) {
-		for _, name := range []string{"", "a b", "a/b", "é", "a\n", "a\x00", "\xff"} {
+		for _, name := range []string{"", "a b", "a/b", "é", "a\n", "a\x00", "\xff", "100%d"} {
 			kind, id := note("a", ""), note(name, "")
 			kind.Kind = name
 			u.refusesDocument(t, kind, "kind")
 			u.refusesDocument(t, id, "ID")
+			u.refusesDocument(t, id, fmt.Sprintf("%q", name)) // which one it is
 		}
 		kind, id := note("a", ""), note(strings.Repeat("i", 101), "")
 		kind.Kind = strings.Repeat("k", 31)

@@ -27,10 +27,10 @@ type KeptTicket struct {
 // Tickets is a [incident.Ticketer] in memory. The zero value has no tickets. It must not
 // be copied after first use.
 type Tickets struct {
-	mu   sync.Mutex
-	errs []error
-	lose int
-	list []*KeptTicket
+	mu     sync.Mutex
+	script script
+	lose   int
+	list   []*KeptTicket
 }
 
 var _ incident.Ticketer = (*Tickets)(nil)
@@ -40,7 +40,7 @@ var _ incident.Ticketer = (*Tickets)(nil)
 func (k *Tickets) Fail(errs ...error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.errs = append(k.errs, errs...)
+	k.script.errors = append(k.script.errors, errs...)
 }
 
 // LoseAnswer makes the next call of Notify that passes do what it is asked to, and return
@@ -74,12 +74,8 @@ func (k *Tickets) Notify(ctx context.Context, n alert.Notification) (alert.Recei
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if len(k.errs) > 0 {
-		err := k.errs[0]
-		k.errs = k.errs[1:]
-		if err != nil {
-			return "", err
-		}
+	if err := k.script.next(ctx); err != nil {
+		return "", err
 	}
 	receipt, err := k.keep(n)
 	if err == nil && k.lose > 0 {
