@@ -29,7 +29,7 @@ const (
 func (c Change) Validate() error {
 	var problems []error
 	wrong := func(what, format string, args ...any) {
-		problems = append(problems, fmt.Errorf("incident: "+what+": "+format, args...))
+		problems = append(problems, fmt.Errorf("incident: %s: %s", what, fmt.Sprintf(format, args...)))
 	}
 	seen := make(map[[2]string]bool)
 	for i, d := range c.Documents {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -293,18 +294,16 @@ func (c *policyCheck) bad(when bool, format string, args ...any) {
 
 func (c *policyCheck) severities(list ...alert.Severity) {
 	for _, s := range list {
-		c.bad(s < alert.Critical || s > alert.Low, "severity %d is not one from 1, critical, to 4, low", uint8(s))
+		c.bad(!isSeverity(s), "severity %d is not one from 1, critical, to 4, low", uint8(s))
 	}
 }
 
 func (c *policyCheck) level(l EscalationLevel) {
 	c.bad(l.Name == "" || cleanLine(l.Name) != l.Name || len(l.Name) > 100, "its name is not one line of at most 100 characters")
 	c.bad(l.After < 0, "After is negative")
-	for s := alert.Severity(0); s <= 10; s++ { // in order, and not as a map has it
-		if d, ok := l.AfterFor[s]; ok {
-			c.severities(s)
-			c.bad(d < 0, "AfterFor is negative for severity %d", uint8(s))
-		}
+	for _, s := range slices.Sorted(maps.Keys(l.AfterFor)) {
+		c.severities(s)
+		c.bad(l.AfterFor[s] < 0, "AfterFor is negative for severity %d", uint8(s))
 	}
 	c.severities(l.Severities...)
 	c.bad(l.Else != "" && l.Else != Hold && l.Else != LeaveOut, "Else is %q, and must be hold or leave out", l.Else)

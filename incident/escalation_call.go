@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -133,7 +134,7 @@ func (s *escalation) tell(ctx context.Context, id string, found lookedUp) (told 
 		told[i] = EscalationTold{Person: inList(t.People), Channel: t.Channel, Draft: t.Draft, Status: Skipped, At: found.At}
 		switch wakes := slices.Contains(paging.Channels, t.Channel); {
 		case wakes && !paging.pages(s.severity, s.inc.Environment):
-			told[i].Reason = fmt.Sprintf("nobody is woken for severity %s in %s", s.severity, orWords(s.inc.Environment, "this environment"))
+			told[i].Reason = fmt.Sprintf("nobody is woken for severity %s in %s", s.severity, cmp.Or(s.inc.Environment, "this environment"))
 		case t.Escalates:
 			first = append(first, i)
 		default:
@@ -269,7 +270,7 @@ func (s *escalation) report(ctx context.Context, id StepID, e EscalationEvent) e
 	if e.Round == 0 {
 		e.Round = s.at.round + 1
 	}
-	e.Actor = orWords(e.Actor, program)
+	e.Actor = cmp.Or(e.Actor, program)
 	_, err := s.engine.Steps(ctx, []Call{{ID: id, Do: func(ctx context.Context, _ []Attempt) Outcome { return s.host.report(ctx, e) }}})
 	return err
 }

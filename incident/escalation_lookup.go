@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -112,7 +113,7 @@ func (x *Escalations) lookUpIncident(ctx context.Context, q lookUpQuery, found *
 	}
 	found.Over = inc.State != "" && !inc.State.Open()
 	if q.believe && isTaken(inc, found.At) && (q.since.IsZero() || inc.AckAt.After(q.since)) {
-		found.TakenBy = orWords(cleanLine(inc.AcknowledgedBy), "somebody")
+		found.TakenBy = cmp.Or(cleanLine(inc.AcknowledgedBy), "somebody")
 	}
 }
 
@@ -139,7 +140,7 @@ func (x *Escalations) lookUpAck(ctx context.Context, id string) Outcome {
 	}
 	var found lookedUpAck
 	if isTaken(inc, time.Now()) {
-		found = lookedUpAck{inc.AckAt, orWords(cleanLine(inc.AcknowledgedBy), "somebody")}
+		found = lookedUpAck{inc.AckAt, cmp.Or(cleanLine(inc.AcknowledgedBy), "somebody")}
 	}
 	if inc.State == Mitigated { // it does not expire then
 		found.AckAt = time.Now()
@@ -178,7 +179,7 @@ func (x *Escalations) lookUpTarget(ctx context.Context, q lookUpQuery, t Escalat
 	}
 	if t.Channel != "" {
 		if within(nil) {
-			x.add(found, telling{Channel: t.Channel, People: []string{orWords(t.Who, t.Channel)}, Draft: t.Draft})
+			x.add(found, telling{Channel: t.Channel, People: []string{cmp.Or(t.Who, t.Channel)}, Draft: t.Draft})
 		}
 		return
 	}
@@ -198,7 +199,7 @@ func (x *Escalations) lookUpTarget(ctx context.Context, q lookUpQuery, t Escalat
 		if !within(zone) {
 			continue
 		}
-		name := orWords(cleanWords(cleanLine(p.Name), 100), t.OnCall)
+		name := cmp.Or(cleanWords(cleanLine(p.Name), 100), t.OnCall)
 		if len(p.Contacts) == 0 {
 			found.problem(name, errors.New("there is no contact"))
 		}

@@ -1,6 +1,9 @@
 package incident_test
 
 import (
+	"context"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -187,6 +190,84 @@ func TestEscalationOfAManagerThatNeedsSeveral(t *testing.T) {
 		w.wait(3 * time.Hour)
 		assert.NotEmpty(t, w.channels["bo"].Notifications())
 		assert.NotEmpty(t, w.channels["infra"].Notifications(), "nobody of the second level has acknowledged")
+	})
+}
+
+// forgetful is a store that does not record that escalations have begun: the process ends
+// before.
+type forgetful struct {
+	incident.Store
+	ends atomic.Bool
+}
+
+func (f *forgetful) Commit(ctx context.Context, c incident.Change) (incident.Change, error) {
+	begun := func(e incident.Entry) bool { return e.Key == "escalation/0" }
+	if f.ends.Load() && slices.ContainsFunc(c.Entries, begun) {
+		return incident.Change{}, errDown
+	}
+	return f.Store.Commit(ctx, c)
+}
+
+// deaf is an escalator that cannot be told that it begins or ends.
+type deaf struct{ incident.IncidentEscalator }
+
+func (deaf) Begin(context.Context, incident.Incident) (string, error) { return "", errDown }
+
+func (deaf) Ended(context.Context, string) error { return errDown }
+
+// A process has begun an escalation and ended before it could record that. Whatever happens
+// to the incident before the next tick, the escalation is told.
+func TestEscalationThatBeganUnrecorded(t *testing.T) {
+	t.Parallel()
+	policy := threeLevels()
+	policy.Levels[0].MultiAck = true
+	policy.Levels[0].Targets = append(policy.Levels[0].Targets, incident.EscalationTarget{Channel: "cy"})
+	run := func(name string, test func(t *testing.T, w *escalationWorld, m *incident.Manager, inc incident.Incident, store incident.Store)) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store := &forgetful{Store: &incident.MemoryStore{}}
+			store.ends.Store(true)
+			escalateManaged(t, policy, func(cfg *incident.ManagerConfig) { cfg.Store = store }, func(t *testing.T, w *escalationWorld, m *incident.Manager) {
+				inc, err := m.Open(w.ctx, incident.Opening{By: "Eve", Title: "Canvas does not answer", Severity: alert.Critical})
+				require.NoError(t, err)
+				w.wait(time.Second)
+				inc, err = m.Incident(w.ctx, inc.ID)
+				require.NoError(t, err)
+				require.Empty(t, inc.Escalation)
+				require.Equal(t, []string{"0s ana firing", "0s cy firing"}, w.told())
+				store.ends.Store(false)
+				test(t, w, m, inc, store)
+			})
+		})
+	}
+	run("acknowledged by all who have to", func(t *testing.T, w *escalationWorld, m *incident.Manager, inc incident.Incident, _ incident.Store) {
+		for _, by := range []string{"Ana", "Cy"} {
+			_, err := m.Acknowledge(w.ctx, inc.ID, incident.Ack{By: by})
+			require.NoError(t, err)
+		}
+		w.wait(3 * time.Hour)
+		assert.Empty(t, w.channels["bo"].Notifications())
+		got, err := m.Incident(w.ctx, inc.ID)
+		require.NoError(t, err)
+		assert.Equal(t, w.x.RunOf(inc), got.Escalation)
+		assert.Contains(t, escalationLines(w, m, inc.ID), "people are called until somebody takes care")
+	})
+	run("resolved", func(t *testing.T, w *escalationWorld, m *incident.Manager, inc incident.Incident, _ incident.Store) {
+		_, err := m.Resolve(w.ctx, inc.ID, incident.Resolution{By: "Ana"})
+		require.NoError(t, err)
+		w.wait(time.Second)
+		w.ended(w.x.RunOf(inc))
+		assert.Contains(t, w.told(), "1s ana resolved")
+	})
+	run("resolved and reopened by processes that ended too", func(t *testing.T, w *escalationWorld, _ *incident.Manager, inc incident.Incident, store incident.Store) {
+		other, err := incident.NewManager(incident.ManagerConfig{Store: store, Escalator: deaf{w.x}, Logger: quietLogger()})
+		require.NoError(t, err)
+		_, err = other.Resolve(w.ctx, inc.ID, incident.Resolution{By: "Ana"})
+		require.NoError(t, err)
+		_, err = other.Reopen(w.ctx, inc.ID, "Bo", "it is not")
+		require.NoError(t, err)
+		w.wait(3 * time.Minute)
+		w.ended(w.x.RunOf(inc))
 	})
 }
 

@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -245,7 +246,7 @@ func (s *escalation) reachedText(e EscalationEvent, handed string, why callReaso
 // clock shows a time in a zone, or in that of the policy, with the day unless it is the
 // day of another one.
 func (s *escalation) clock(t, day time.Time, zone string) string {
-	where := zoneOf(orWords(zone, s.in.Policy.Zone))
+	where := zoneOf(cmp.Or(zone, s.in.Policy.Zone))
 	t, day = t.In(where), day.In(where)
 	if t.YearDay() == day.YearDay() && t.Year() == day.Year() {
 		return t.Format("15:04 MST")
@@ -268,12 +269,4 @@ func inSpan(d time.Duration) string {
 		return fmt.Sprintf("%d h %d min", hours, minutes)
 	}
 	return fmt.Sprintf("%d min", minutes)
-}
-
-// orWords returns the first of two texts that is not empty.
-func orWords(a, b string) string {
-	if a == "" {
-		return b
-	}
-	return a
 }

@@ -221,6 +221,10 @@ func (x *Escalations) Begin(ctx context.Context, inc Incident) (runID string, er
 	return run.ID, nil
 }
 
+// RunOf returns the ID of the run of an incident, whether it has begun or not, and whether
+// or not a policy is for it.
+func (x *Escalations) RunOf(inc Incident) string { return escalationRunID(inc) }
+
 // escalationRunID returns the ID of the escalation of an incident since it was opened or
 // reopened last.
 func escalationRunID(inc Incident) string {
@@ -256,7 +260,7 @@ const (
 // incident, here and in the other methods. Without a name it was somebody. It is no error
 // if the escalation has ended.
 func (x *Escalations) Acknowledged(ctx context.Context, id, by string) error {
-	by = orWords(by, "somebody")
+	by = cmp.Or(by, "somebody")
 	return x.signal(ctx, id, Signal{ID: signalAcknowledged + "-" + rand.Text(), Kind: signalAcknowledged, Actor: by})
 }
 

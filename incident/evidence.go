@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -204,7 +205,7 @@ func (e Evidence) Collect(ctx context.Context, w io.Writer) (EvidenceReceipt, er
 	if err := e.Validate(); err != nil {
 		return EvidenceReceipt{}, err
 	}
-	e.MostEach, e.MostAll, e.Timeout = or(e.MostEach, 256<<20), or(e.MostAll, 2<<30), or(e.Timeout, 5*time.Minute)
+	e.MostEach, e.MostAll, e.Timeout = cmp.Or(e.MostEach, 256<<20), cmp.Or(e.MostAll, 2<<30), cmp.Or(e.Timeout, 5*time.Minute)
 	receipt, err := e.write(ctx, w)
 	if err != nil {
 		return EvidenceReceipt{}, fmt.Errorf("incident: evidence of %s: %w", e.Incident, err)

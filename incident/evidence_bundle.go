@@ -3,6 +3,7 @@ package incident
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -79,7 +80,7 @@ func (b *bundle) file(name string, content []byte) error {
 func (b *bundle) take(ctx context.Context, s EvidenceSource) error {
 	w := &EvidenceWriter{
 		From: b.manifest.From, To: b.manifest.To, bundle: b, redact: b.evidence.Redact, left: min(b.evidence.MostEach, b.left),
-		item: EvidenceItem{Name: s.Name, About: cleanLine(s.About), Began: wallTime()}, ext: or(s.Ext, "jsonl"),
+		item: EvidenceItem{Name: s.Name, About: cleanLine(s.About), Began: wallTime()}, ext: cmp.Or(s.Ext, "jsonl"),
 	}
 	err := ctx.Err()
 	if err == nil {

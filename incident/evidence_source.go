@@ -2,6 +2,7 @@ package incident
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +13,7 @@ import (
 // LogEvidence takes the lines of a log, one a line, after Redact. The span of the query
 // is that of the evidence.
 func LogEvidence(name string, logs Logs, query LogQuery) EvidenceSource {
-	return EvidenceSource{Name: name, About: "log lines of kind " + or(string(query.Kind), "runtime"), Collect: func(ctx context.Context, w *EvidenceWriter) error {
+	return EvidenceSource{Name: name, About: "log lines of kind " + cmp.Or(string(query.Kind), "runtime"), Collect: func(ctx context.Context, w *EvidenceWriter) error {
 		if logs == nil {
 			return errors.New("there are no logs to ask")
 		}
@@ -227,7 +228,7 @@ func (c *chainLinks) add(e Entry) (broken string) {
 func (c *chainLinks) note(chain *EvidenceChain, broken string) {
 	chain.First, chain.Last = c.first, c.last.Seq
 	chain.Prior, chain.Head = cleanWords(c.prior, maxLine), cleanWords(c.last.Hash, maxLine)
-	chain.Broken = or(chain.Broken, broken)
+	chain.Broken = cmp.Or(chain.Broken, broken)
 }
 
 // RunEvidence takes the records of runs, all that was recorded of each, a run a line. One

@@ -3,6 +3,7 @@ package incident
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -284,7 +285,7 @@ func (c *chainReader) entry(line []byte) {
 	} else if e.Chain != c.chain {
 		broken = fmt.Sprintf("entry %d is of another chain", e.Seq)
 	}
-	c.broken = or(c.broken, broken)
+	c.broken = cmp.Or(c.broken, broken)
 }
 
 func (c *chainReader) close() error {

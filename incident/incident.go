@@ -143,13 +143,17 @@ type ManagerTold struct {
 	// EndsOwed escalations that were not told yet that they are over.
 	AcksOwed []string `json:"acks_owed,omitempty"`
 	EndsOwed []string `json:"ends_owed,omitempty"`
-	// Opened means that [ManagerHooks].OnOpened has returned.
-	Opened bool `json:"opened,omitempty"`
+	// Opened means that [ManagerHooks].OnOpened has returned. Opening is when a process began
+	// to call it again.
+	Opened  bool      `json:"opened,omitempty"`
+	Opening time.Time `json:"opening,omitzero"`
 	// Ticket is the receipt of the ticket that is kept for it, see [Ticketer], TicketID
-	// what people call it, and TicketDone that it was resolved.
+	// what people call it, and TicketDone that it was resolved. Ticketing is when a process
+	// began to open or to resolve it; zero if none is at it.
 	Ticket     alert.Receipt `json:"ticket,omitempty"`
 	TicketID   string        `json:"ticket_id,omitempty"`
 	TicketDone bool          `json:"ticket_done,omitempty"`
+	Ticketing  time.Time     `json:"ticketing,omitzero"`
 }
 
 // State is how far an incident is.

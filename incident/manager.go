@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"regexp"
+	"slices"
 	"sync"
 	"time"
 
@@ -103,8 +104,8 @@ type ManagerConfig struct {
 type ManagerHooks struct {
 	// OnOpened is called when an alert has opened an incident, with the binding by which it
 	// did: to begin what is automatic. It is called again only if the process ended before
-	// it returned, a minute later and perhaps by another process. It is not called for an
-	// incident that is reopened, or that a person opened.
+	// it returned, a minute later, and perhaps by another process: by one at a time. It is
+	// not called for an incident that is reopened, or that a person opened.
 	OnOpened func(ctx context.Context, i Incident, b Binding)
 	// OnChanged is called after each change, with what was put on the timeline.
 	OnChanged func(ctx context.Context, i Incident, entries []Entry)
@@ -138,6 +139,11 @@ type IncidentEscalator interface {
 	// if the rest of the incident has changed in between. An empty runID without an error
 	// means that nobody is to be called: it is asked again when the incident is reopened.
 	Begin(ctx context.Context, i Incident) (runID string, err error)
+	// RunOf returns the ID of the run of an incident that Begin returns, or would, without
+	// asking anybody: by it the run is told what happens if the process ended after Begin and
+	// before that was recorded. The methods that follow return [ErrNotFound] for a run that
+	// has not begun.
+	RunOf(i Incident) string
 	// Acknowledged says that somebody takes care, and who. It is called for each person who
 	// does, and again if one says so again.
 	Acknowledged(ctx context.Context, runID, by string) error
@@ -174,7 +180,7 @@ func NewManager(cfg ManagerConfig) (*Manager, error) {
 	m := &Manager{}
 	slas := DefaultSLAs(nil)
 	maps.Copy(slas, cfg.SLAs)
-	for _, severity := range sortedKeys(slas) {
+	for _, severity := range slices.Sorted(maps.Keys(slas)) {
 		bad(!isSeverity(severity), "SLAs: severity %d is not one from 1, critical, to 4, low", uint8(severity))
 		if err := slas[severity].Validate(); err != nil {
 			bad(true, "SLAs: %s: %w", severity, err)

@@ -200,6 +200,3 @@ func firedAt(a alert.Alert, or time.Time) time.Time {
 	}
 	return time.Time{}
 }
-
-// sortedKeys returns the severities of a map in order.
-func sortedKeys(slas map[alert.Severity]SLA) []alert.Severity { return slices.Sorted(maps.Keys(slas)) }

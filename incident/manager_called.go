@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"go.acu.edu.au/runbook/alert"
 )
 
 // beginEscalation begins to call people.
@@ -24,13 +26,28 @@ func (m *Manager) beginEscalation(ctx context.Context, inc Incident) (func(d *dr
 		case d.inc.Escalation != "":
 			return
 		}
-		d.inc.Escalation, d.inc.Told.Escalation, d.inc.Told.Severity = run, Triggered, inc.Severity
-		text := "people are called until somebody takes care"
-		if run == "" {
-			text = "nobody is called: no escalation is for it"
-		}
-		d.addEntry(Entry{Key: fmt.Sprintf("escalation/%d", d.inc.Reopens), At: d.now, Kind: entryEscalation, Text: text}, entryData{ID: run})
+		d.begun(run, inc.Severity)
 	}, nil
+}
+
+// begun notes that the run has begun that calls people; empty is none. severity is the one
+// that it knows.
+func (d *draft) begun(run string, severity alert.Severity) {
+	d.inc.Escalation, d.inc.Told.Escalation, d.inc.Told.Severity = run, Triggered, severity
+	text := "people are called until somebody takes care"
+	if run == "" {
+		text = "nobody is called: no escalation is for it"
+	}
+	d.addEntry(Entry{Key: fmt.Sprintf("escalation/%d", d.inc.Reopens), At: d.now, Kind: entryEscalation, Text: text}, entryData{ID: run})
+}
+
+// escalationRun returns the run that calls people about an incident: also one that may have
+// begun without that having been recorded. Empty means that there is none.
+func (m *Manager) escalationRun(inc Incident) string {
+	if inc.Escalation != "" || inc.Told.Escalation != "" || inc.NoEscalation || m.cfg.Escalator == nil {
+		return inc.Escalation
+	}
+	return m.cfg.Escalator.RunOf(inc)
 }
 
 // escalationOf is the state of an incident as its escalation knows it.
@@ -47,39 +64,46 @@ func escalationOf(s State) State {
 // tellEscalation tells the escalation that somebody takes care, everybody who says so, or
 // that nobody does, or that it is over.
 func (m *Manager) tellEscalation(ctx context.Context, inc Incident) (func(d *draft), error) {
-	now, acks := escalationOf(inc.State), inc.Told.AcksOwed
+	run, now, acks := m.escalationRun(inc), escalationOf(inc.State), inc.Told.AcksOwed
 	known := now == inc.Told.Escalation && (now != Acknowledged || len(acks) == 0)
-	if m.cfg.Escalator == nil || inc.Escalation == "" || known {
+	begins := now == Triggered && inc.Told.Escalation == ""
+	if m.cfg.Escalator == nil || run == "" || known || begins {
 		return nil, nil
 	}
 	var err error
 	switch now {
 	case Triggered:
-		err = m.cfg.Escalator.Unacknowledged(ctx, inc.Escalation)
+		err = m.cfg.Escalator.Unacknowledged(ctx, run)
 	case Acknowledged:
 		if len(acks) == 0 { // it was mitigated
 			acks = []string{inc.AcknowledgedBy}
 		}
 		for i := 0; i < len(acks) && err == nil; i++ {
-			err = m.cfg.Escalator.Acknowledged(ctx, inc.Escalation, acks[i])
+			err = m.cfg.Escalator.Acknowledged(ctx, run, acks[i])
 		}
 	default:
-		err = m.cfg.Escalator.Ended(ctx, inc.Escalation)
+		err = m.cfg.Escalator.Ended(ctx, run)
 	}
-	gone := errors.Is(err, ErrStale)
-	if err != nil && !gone {
+	gone, never := errors.Is(err, ErrStale), inc.Escalation == "" && errors.Is(err, ErrNotFound)
+	switch {
+	case never && (now != Resolved || m.now().Sub(inc.Closed) < settleAfter):
+		return nil, nil // if it begins just now, it is told the next time
+	case err != nil && !gone && !never:
 		return nil, fmt.Errorf("incident: %s: tell the escalation that it is %s: %w", inc.ID, now, err)
 	}
 	return func(d *draft) {
-		if d.inc.Escalation != inc.Escalation {
+		if d.inc.Reopens != inc.Reopens { // it has another one by now
 			return
+		}
+		if d.inc.Escalation == "" && !never {
+			d.begun(run, alert.Low) // which severity it knows was not recorded: it is told
 		}
 		d.inc.Told.Escalation = now
 		if now == Acknowledged {
 			d.inc.Told.AcksOwed = slices.DeleteFunc(d.inc.Told.AcksOwed, func(by string) bool { return slices.Contains(acks, by) })
 		}
 		if gone && now == Triggered {
-			d.add(entryEscalation, "nobody is called any more: the escalation has ended before", entryData{ID: inc.Escalation})
+			d.add(entryEscalation, "nobody is called any more: the escalation has ended before", entryData{ID: run})
 		}
 	}, nil
 }
@@ -93,7 +117,7 @@ func (m *Manager) endEscalations(ctx context.Context, inc Incident) (func(d *dra
 	var problems error
 	var done []string
 	for _, run := range inc.Told.EndsOwed {
-		if err := m.cfg.Escalator.Ended(ctx, run); err != nil && !errors.Is(err, ErrStale) {
+		if err := m.cfg.Escalator.Ended(ctx, run); err != nil && !errors.Is(err, ErrStale) && !errors.Is(err, ErrNotFound) {
 			problems = errors.Join(problems, fmt.Errorf("incident: %s: tell escalation %s that it is over: %w", inc.ID, run, err))
 			continue
 		}

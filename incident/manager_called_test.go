@@ -63,6 +63,32 @@ func TestAcknowledgementThatIsOwedNoMore(t *testing.T) {
 	})
 }
 
+// An escalation that could not begin before somebody took care, or before it was over, is
+// not begun for that, and is no error. It begins when nobody takes care any more.
+func TestEscalationThatNeverBegan(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCase(t, incident.ManagerConfig{AckFor: time.Hour})
+		c.escalator.errs = []error{errDown, errDown}
+		one, two := c.open(t, alert.Critical), c.open(t, alert.Critical)
+		_, err := c.manager.Acknowledge(t.Context(), one.ID, incident.Ack{By: "ana"})
+		require.NoError(t, err)
+		_, err = c.manager.Resolve(t.Context(), two.ID, incident.Resolution{By: "ben"})
+		require.NoError(t, err)
+		for range 3 {
+			time.Sleep(time.Minute)
+			require.NoError(t, c.another(t).Tick(t.Context()))
+		}
+		assert.Empty(t, c.escalator.take())
+		got := c.read(t, two.ID)
+		assert.Equal(t, incident.Resolved, got.Told.Escalation, "it is not asked about again")
+		assert.Empty(t, got.Escalation)
+		time.Sleep(time.Hour)
+		require.NoError(t, c.manager.Tick(t.Context()))
+		assert.Equal(t, []string{"begin escalation-" + one.ID + "-0"}, c.escalator.take())
+	})
+}
+
 // beginning is an escalator of which something happens before it has begun, or ended.
 type beginning struct {
 	*fakeEscalator

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"slices"
 	"sync"
@@ -175,7 +176,8 @@ type fakeEscalator struct {
 	mu   sync.Mutex
 	said []string
 	errs []error
-	none bool // no policy is for it
+	none bool            // no policy is for it
+	runs map[string]bool // that have begun
 }
 
 func (f *fakeEscalator) say(format string, args ...any) error {
@@ -205,23 +207,49 @@ func (f *fakeEscalator) Begin(_ context.Context, i incident.Incident) (string, e
 	if f.none {
 		return "", f.say("begin nothing")
 	}
-	run := fmt.Sprintf("escalation-%s-%d", i.ID, i.Reopens)
-	return run, f.say("begin %s", run)
+	run := f.RunOf(i)
+	if err := f.say("begin %s", run); err != nil {
+		return "", err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.runs == nil {
+		f.runs = make(map[string]bool)
+	}
+	f.runs[run] = true
+	return run, nil
+}
+
+func (f *fakeEscalator) RunOf(i incident.Incident) string {
+	return fmt.Sprintf("escalation-%s-%d", i.ID, i.Reopens)
+}
+
+// tell notes what a run is told, if there is such a run.
+func (f *fakeEscalator) tell(run, format string, args ...any) error {
+	f.mu.Lock()
+	begun := f.runs[run]
+	f.mu.Unlock()
+	if !begun {
+		return incident.ErrNotFound
+	}
+	return f.say(format, args...)
 }
 
 func (f *fakeEscalator) Acknowledged(_ context.Context, run, by string) error {
-	return f.say("acknowledged %s by %s", run, by)
+	return f.tell(run, "acknowledged %s by %s", run, by)
 }
 
 func (f *fakeEscalator) Unacknowledged(_ context.Context, run string) error {
-	return f.say("unacknowledged %s", run)
+	return f.tell(run, "unacknowledged %s", run)
 }
 
 func (f *fakeEscalator) Worse(_ context.Context, run string, s alert.Severity, by string) error {
-	return f.say("worse %s: %s, says %s", run, s, by)
+	return f.tell(run, "worse %s: %s, says %s", run, s, by)
 }
 
-func (f *fakeEscalator) Ended(_ context.Context, run string) error { return f.say("ended %s", run) }
+func (f *fakeEscalator) Ended(_ context.Context, run string) error {
+	return f.tell(run, "ended %s", run)
+}
 
 // fakeAcks notes which alerts are acknowledged.
 type fakeAcks struct {
@@ -250,6 +278,19 @@ type faultyStore struct {
 	mu     sync.Mutex
 	before []error // nothing is written
 	after  []error // it is written, and the answer is lost
+	slow   time.Duration
+}
+
+// Documents takes its time with each document, which others may change meanwhile.
+func (s *faultyStore) Documents(ctx context.Context, q incident.DocumentQuery) iter.Seq2[incident.Document, error] {
+	return func(yield func(incident.Document, error) bool) {
+		for doc, err := range s.Store.Documents(ctx, q) {
+			time.Sleep(s.slow)
+			if !yield(doc, err) {
+				return
+			}
+		}
+	}
 }
 
 func (s *faultyStore) Commit(ctx context.Context, c incident.Change) (incident.Change, error) {

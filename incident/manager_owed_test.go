@@ -3,6 +3,9 @@ package incident_test
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,8 +13,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/alert"
 	"go.acu.edu.au/runbook/incident"
+	"go.acu.edu.au/runbook/incident/incidenttest"
 )
 
 // The host is told once that an alert has opened an incident, however many processes are
@@ -55,6 +60,103 @@ func TestOnOpenedIsCalledOnce(t *testing.T) {
 		time.Sleep(time.Minute)
 		require.NoError(t, other.Tick(t.Context()))
 		assert.Len(t, calls, 2)
+	})
+}
+
+// The process that opened an incident has ended, and several others notice that at the same
+// time: one of them tells the host. If that one ends too, another one does, a minute later.
+func TestOnOpenedIsCalledByOneAtATime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int32
+		store := &faultyStore{Store: &incident.MemoryStore{}, after: []error{errDown}, slow: time.Second}
+		c := newCase(t, incident.ManagerConfig{Store: store, Hooks: incident.ManagerHooks{
+			OnOpened: func(context.Context, incident.Incident, incident.Binding) {
+				calls.Add(1)
+				time.Sleep(5 * time.Second)
+			},
+		}})
+		tick := func() {
+			for range 3 {
+				m := c.another(t)
+				go func() { assert.NoError(t, m.Tick(t.Context())) }()
+			}
+			time.Sleep(30 * time.Second)
+		}
+		_, err := c.manager.Notify(t.Context(), alert.Notification{Key: "c1", Seq: 1, Kind: alert.KindFiring, At: time.Now(), Alerts: []alert.Alert{firing("memory", alert.High, time.Now())}})
+		require.Error(t, err)
+		time.Sleep(time.Minute)
+		// Whether it is the one that tells is not known to it: it does not tell.
+		store.after = []error{errDown}
+		require.Error(t, c.manager.Tick(t.Context()))
+		assert.Zero(t, calls.Load())
+		tick()
+		assert.Zero(t, calls.Load(), "for a minute that is left to the other process")
+		time.Sleep(time.Minute)
+		tick()
+		assert.EqualValues(t, 1, calls.Load())
+		tick()
+		time.Sleep(time.Minute)
+		tick()
+		assert.EqualValues(t, 1, calls.Load())
+		assert.True(t, c.read(t, "INC-2000-0001").Told.Opened)
+	})
+}
+
+// slowTickets are tickets of a system that takes its time, and notes what it is asked.
+type slowTickets struct {
+	incidenttest.Tickets
+	mu    sync.Mutex
+	asked []alert.Notification
+}
+
+func (s *slowTickets) Notify(ctx context.Context, n alert.Notification) (alert.Receipt, error) {
+	s.mu.Lock()
+	s.asked = append(s.asked, n)
+	s.mu.Unlock()
+	time.Sleep(5 * time.Second)
+	return s.Tickets.Notify(ctx, n)
+}
+
+// Several processes open the ticket of an incident, or close it, at the same time: one
+// does. What a process may have done before it ended is said to be a repetition.
+func TestTicketIsToldByOneAtATime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tickets := &slowTickets{}
+		c := newCase(t, incident.ManagerConfig{Store: &faultyStore{Store: &incident.MemoryStore{}, slow: time.Second}, Ticketer: tickets})
+		inc := c.open(t, alert.High)
+		errs := make([]error, 3)
+		for i := range errs {
+			m := c.another(t)
+			go func() { _, errs[i] = m.OpenTicket(t.Context(), inc.ID, "ben") }()
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		busy := slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+		require.Len(t, busy, 2)
+		for _, err := range busy {
+			require.ErrorIs(t, err, incident.ErrBusy)
+			assert.True(t, runbook.SafeToRetry(err))
+		}
+		require.Len(t, tickets.asked, 1)
+		assert.True(t, c.read(t, inc.ID).Told.Ticketing.IsZero())
+
+		tickets.Fail(errDown)
+		_, err := c.manager.Resolve(t.Context(), inc.ID, incident.Resolution{By: "ben"})
+		require.NoError(t, err)
+		require.Len(t, tickets.asked, 2)
+		assert.False(t, tickets.asked[1].PossibleRepeat)
+		time.Sleep(time.Minute)
+		for range 3 {
+			m := c.another(t)
+			go func() { assert.NoError(t, m.Tick(t.Context())) }()
+		}
+		time.Sleep(time.Minute)
+		require.NoError(t, c.manager.Tick(t.Context()))
+		require.Len(t, tickets.asked, 3)
+		assert.True(t, tickets.asked[2].PossibleRepeat, "it is not known whether it was told before")
+		assert.True(t, c.read(t, inc.ID).Told.TicketDone)
 	})
 }
 

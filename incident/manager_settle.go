@@ -74,6 +74,20 @@ func (m *Manager) settle(ctx context.Context, inc Incident, opened bool) (Incide
 	return after, problems
 }
 
+// claim makes this process the one that does something outside, for a minute: of several
+// that come to it at a time one does. mark returns where it stands since when one does; nil
+// if nothing is to be done any more.
+func (m *Manager) claim(ctx context.Context, id string, mark func(i *Incident) *time.Time) (mine bool, err error) {
+	_, err = m.write(ctx, id, ours, func(d *draft) error {
+		since := mark(&d.inc)
+		if mine = since != nil && d.now.Sub(*since) >= settleAfter; mine {
+			*since = d.now
+		}
+		return nil
+	})
+	return mine && err == nil, err
+}
+
 // sendAcks acknowledges the alerts of an incident that was acknowledged.
 func (m *Manager) sendAcks(ctx context.Context, inc Incident) (func(d *draft), error) {
 	if m.cfg.Acknowledger == nil || !inc.State.Open() || inc.AcknowledgedBy == "" {
@@ -111,11 +125,22 @@ func (m *Manager) tellOpened(opened bool) effect {
 		if m.cfg.Hooks.OnOpened == nil || inc.Binding == "" || inc.Told.Opened || !opened && m.now().Sub(inc.Opened) < settleAfter {
 			return nil, nil
 		}
+		if !opened {
+			mine, err := m.claim(ctx, inc.ID, func(i *Incident) *time.Time {
+				if i.Told.Opened {
+					return nil
+				}
+				return &i.Told.Opening
+			})
+			if !mine {
+				return nil, err
+			}
+		}
 		for _, b := range cloneBindings(m.cfg.Bindings) {
 			if b.Name == inc.Binding && inc.State.Open() {
 				m.guard("OnOpened", func() { m.cfg.Hooks.OnOpened(ctx, inc, b) })
 			}
 		}
-		return func(d *draft) { d.inc.Told.Opened = true }, nil
+		return func(d *draft) { d.inc.Told.Opened, d.inc.Told.Opening = true, time.Time{} }, nil
 	}
 }

@@ -150,13 +150,13 @@ func (d *draft) reopen(reason string) error {
 		return err
 	}
 	i := &d.inc
+	if i.Told.Escalation != Resolved {
+		d.owesEnd(d.m.escalationRun(*i))
+	}
 	i.Reopened = d.now
 	i.Reopens++
 	i.Acknowledged, i.Mitigated, i.Resolved, i.Reviewed, i.Closed = time.Time{}, time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	i.AcknowledgedBy, i.AckAt, i.AckComment, i.AckExpires = "", time.Time{}, "", time.Time{}
-	if i.Told.Escalation != Resolved {
-		d.owesEnd(i.Escalation)
-	}
 	i.Escalation, i.Level, i.Told.Escalation = "", 0, ""
 	for j := range i.Alerts {
 		i.Alerts[j].StillTold = false

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/alert"
@@ -26,8 +27,9 @@ type Ticketer interface {
 
 // OpenTicket opens a ticket for an incident, once: if there is one, it is that. Updates for
 // people comment on it, and it is closed when the incident is. The error is
-// [ErrUnsupported] without a ticketer. After any other error it can be called again: there
-// will be one ticket.
+// [ErrUnsupported] without a ticketer, and [ErrBusy] while another call opens one, or for a
+// minute after a process ended in the middle of it. After any other error it can be called
+// again: if there is a ticket by then that the ticketer finds, it is that.
 func (m *Manager) OpenTicket(ctx context.Context, id, by string) (alert.Ticket, error) {
 	if m.cfg.Ticketer == nil {
 		return alert.Ticket{}, &notRecorded{fmt.Errorf("incident: %s: open a ticket: there is no ticketer: %w", id, ErrUnsupported)}
@@ -48,6 +50,18 @@ func (m *Manager) OpenTicket(ctx context.Context, id, by string) (alert.Ticket, 
 	if !inc.State.Open() && inc.State != Resolved {
 		return alert.Ticket{}, &notRecorded{inc.refused("given a ticket")}
 	}
+	mine, err := m.claim(ctx, id, func(i *Incident) *time.Time {
+		if i.Told.Ticket != "" {
+			return nil
+		}
+		return &i.Told.Ticketing
+	})
+	switch {
+	case err != nil:
+		return alert.Ticket{}, err
+	case !mine:
+		return alert.Ticket{}, &notRecorded{fmt.Errorf("incident: %s: open a ticket: %w: another call opens it; try again in a minute", id, ErrBusy)}
+	}
 	n := inc.ticketNote(alert.KindFiring, 1, inc.Summary)
 	n.PossibleRepeat = true // perhaps it was opened, and that was not recorded
 	receipt, err := m.cfg.Ticketer.Notify(ctx, n)
@@ -55,6 +69,7 @@ func (m *Manager) OpenTicket(ctx context.Context, id, by string) (alert.Ticket, 
 		err = errors.New("the ticketer returned no receipt")
 	}
 	if err != nil {
+		m.releaseTicket(ctx, id)
 		return alert.Ticket{}, ticketError(id, err)
 	}
 	ticket, stateErr := m.cfg.Ticketer.State(ctx, receipt)
@@ -62,6 +77,7 @@ func (m *Manager) OpenTicket(ctx context.Context, id, by string) (alert.Ticket, 
 		ticket = alert.Ticket{ID: string(receipt)}
 	}
 	_, err = m.do(ctx, id, by, func(d *draft) error {
+		d.inc.Told.Ticketing = time.Time{}
 		if d.inc.Told.Ticket != "" {
 			return nil
 		}
@@ -71,6 +87,19 @@ func (m *Manager) OpenTicket(ctx context.Context, id, by string) (alert.Ticket, 
 		return nil
 	})
 	return ticket, err
+}
+
+// releaseTicket lets another call open the ticket of an incident.
+func (m *Manager) releaseTicket(ctx context.Context, id string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+	defer cancel()
+	_, err := m.write(ctx, id, ours, func(d *draft) error {
+		d.inc.Told.Ticketing = time.Time{}
+		return nil
+	})
+	if err != nil {
+		m.cfg.Logger.Warn("incident: that a ticket was not opened could not be recorded; it can be tried again in a minute", "incident", id, "error", err)
+	}
 }
 
 // ticketError says what an error of the ticketer means.
@@ -142,10 +171,28 @@ func (m *Manager) tellTicket(ctx context.Context, inc Incident) (func(d *draft),
 		n = inc.ticketNote(alert.KindResolved, int(inc.Version), inc.ending())
 	}
 	n.At = m.now()
-	if _, err := m.cfg.Ticketer.Notify(ctx, n); err != nil {
-		return nil, fmt.Errorf("incident: %s: tell ticket %s that it is %s: %w", inc.ID, inc.Told.TicketID, inc.State, err)
+	mine, err := m.claim(ctx, inc.ID, func(i *Incident) *time.Time {
+		if i.State.Open() == over || i.Told.TicketDone == over {
+			return nil
+		}
+		n.PossibleRepeat = !i.Told.Ticketing.IsZero() // a process did not come to its end with it
+		return &i.Told.Ticketing
+	})
+	if !mine {
+		return nil, err
 	}
-	return func(d *draft) { d.inc.Told.TicketDone = over }, nil
+	free := func(d *draft) { d.inc.Told.Ticketing = time.Time{} }
+	if _, err := m.cfg.Ticketer.Notify(ctx, n); err != nil {
+		err = fmt.Errorf("incident: %s: tell ticket %s that it is %s: %w", inc.ID, inc.Told.TicketID, inc.State, err)
+		if errors.Is(err, alert.ErrRefused) || runbook.SafeToRetry(err) {
+			return free, err
+		}
+		return nil, err // it may have been told: a minute later it is told that it may be a repetition
+	}
+	return func(d *draft) {
+		free(d)
+		d.inc.Told.TicketDone = over
+	}, nil
 }
 
 // ending says how a closed incident ended.

@@ -26,7 +26,7 @@ func (m *MemoryRuns) with(ctx context.Context, what, id string, f func(r *memory
 	r, err := m.runs[id], ctx.Err()
 	switch {
 	case err != nil:
-		err = &notBegun{err}
+		err = &unmade{err}
 	case r == nil:
 		err = ErrNotFound
 	default:
@@ -48,11 +48,11 @@ func (m *MemoryRuns) Signal(ctx context.Context, id, topic string, s Signal) err
 	return m.change(ctx, "signal", id, func(r *memoryRun) error {
 		switch {
 		case s.ID == "" || topic == "":
-			return &notBegun{errors.New("the signal has no ID or no topic")}
+			return &unmade{errors.New("the signal has no ID or no topic")}
 		case len(s.Data) > maxOutput:
-			return &notBegun{fmt.Errorf("the signal has %d bytes of data, and may have %d", len(s.Data), maxOutput)}
+			return &unmade{fmt.Errorf("the signal has %d bytes of data, and may have %d", len(s.Data), maxOutput)}
 		case len(s.Data) > 0 && !json.Valid(s.Data):
-			return &notBegun{errors.New("the data of the signal are not JSON")}
+			return &unmade{errors.New("the data of the signal are not JSON")}
 		}
 		if _, twice := r.seen[s.ID]; twice {
 			return nil

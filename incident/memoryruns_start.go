@@ -17,12 +17,6 @@ const (
 	maxOutput = 64 << 10
 )
 
-// notBegun marks an error of a call that certainly changed nothing.
-type notBegun struct{ error }
-
-func (e *notBegun) Unwrap() error     { return e.error }
-func (e *notBegun) SafeToRetry() bool { return true }
-
 // Start implements [Runs]. A run that is not given its At has the time of the call; which
 // At it has does not matter for whether it is the same as another one.
 func (m *MemoryRuns) Start(ctx context.Context, run RunStart) (RunRecord, error) {
@@ -52,7 +46,7 @@ func validRunID(id string) bool {
 // start starts a run unless it is there. The mutex is locked.
 func (m *MemoryRuns) start(ctx context.Context, run RunStart, problem error) (*memoryRun, error) {
 	if err := cmp.Or(mayWrite(ctx), problem); err != nil {
-		return nil, &notBegun{err}
+		return nil, &unmade{err}
 	}
 	if r := m.runs[run.ID]; r != nil {
 		if !sameStart(r.record.RunStart, run) {
@@ -62,9 +56,9 @@ func (m *MemoryRuns) start(ctx context.Context, run RunStart, problem error) (*m
 	}
 	switch {
 	case m.closing:
-		return nil, &notBegun{errClosing}
+		return nil, &unmade{errClosing}
 	case m.ctx != nil && m.programs[run.Program] == nil:
-		return nil, &notBegun{fmt.Errorf("there is no program %q; give it to Launch", run.Program)}
+		return nil, &unmade{fmt.Errorf("there is no program %q; give it to Launch", run.Program)}
 	case run.Refuse && run.Lock != "" && len(m.locks[run.Lock]) > 0:
 		return nil, fmt.Errorf("%w: run %q has the lock %q; wait for its end, or do not refuse", ErrBusy, m.locks[run.Lock][0].record.ID, run.Lock)
 	}
@@ -110,7 +104,7 @@ func (m *MemoryRuns) Fork(ctx context.Context, id string, from StepID, fork RunF
 
 func (m *MemoryRuns) fork(ctx context.Context, id string, from StepID, fork RunFork) (*memoryRun, error) {
 	if err := mayWrite(ctx); err != nil {
-		return nil, &notBegun{err}
+		return nil, &unmade{err}
 	}
 	old := m.runs[id]
 	if old == nil {

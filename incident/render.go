@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,17 +30,27 @@ func (p Playbook) Markdown() string {
 	return d.b.String()
 }
 
+// mdDoc is a document that is written line by line.
+type mdDoc struct{ b strings.Builder }
+
+func (d *mdDoc) line(format string, args ...any) { fmt.Fprintf(&d.b, format+"\n", args...) }
+
+// row writes a row of a table of names and values, if there is a value.
+func (d *mdDoc) row(name, value string) {
+	if value != "" {
+		d.line("| %s | %s |", name, value)
+	}
+}
+
 // playbookDoc writes the document of a playbook.
 type playbookDoc struct {
-	b strings.Builder
+	mdDoc
 	p Playbook
 	// numbers are those of the steps, "3" or "3.1", and titles their titles, by id.
 	numbers, titles map[string]string
 	// automatic, approved and manual count the steps.
 	automatic, approved, manual int
 }
-
-func (d *playbookDoc) line(format string, args ...any) { fmt.Fprintf(&d.b, format+"\n", args...) }
 
 // number numbers steps, and those within them.
 func (d *playbookDoc) number(steps []Step, prefix, within string) {
@@ -53,20 +64,15 @@ func (d *playbookDoc) number(steps []Step, prefix, within string) {
 
 func (d *playbookDoc) head() {
 	p := d.p
-	d.line("# %s\n", mdText(or(p.Title, p.Name)))
+	d.line("# %s\n", mdText(cmp.Or(p.Title, p.Name)))
 	d.line("| | |\n|---|---|")
-	row := func(name, value string) {
-		if value != "" {
-			d.line("| %s | %s |", name, value)
-		}
-	}
-	row("Environment", mdText(p.Environment))
-	row("Severity", p.Severity.String())
-	row("Playbook", mdText(p.Name))
-	row("Procedure", mdText(p.Source))
-	row("Ends at the latest after", inTime(or(p.Timeout, 24*time.Hour)))
-	row("One at a time", "runs for "+mdText(p.lock())+" wait for each other, or are refused")
-	row("Escalation", mdText(p.Escalation))
+	d.row("Environment", mdText(p.Environment))
+	d.row("Severity", p.Severity.String())
+	d.row("Playbook", mdText(p.Name))
+	d.row("Procedure", mdText(p.Source))
+	d.row("Ends at the latest after", inTime(cmp.Or(p.Timeout, 24*time.Hour)))
+	d.row("One at a time", "runs for "+mdText(p.lock())+" wait for each other, or are refused")
+	d.row("Escalation", mdText(p.Escalation))
 	if p.About != "" {
 		d.line("\n## When to use it\n\n%s", mdParagraphs(p.About))
 	}
@@ -85,7 +91,7 @@ func (d *playbookDoc) parameters() {
 // values says what the values of a parameter look like.
 func (p Parameter) values() string {
 	text := map[ParameterType]string{Text: "text", Whole: "a whole number", Duration: `a duration, such as "90s"`, YesNo: "yes or no"}[p.Type]
-	text = or(text, string(p.Type))
+	text = cmp.Or(text, string(p.Type))
 	if len(p.Choices) > 0 {
 		text = "one of " + strings.Join(p.Choices, ", ")
 	}

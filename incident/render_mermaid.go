@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -15,7 +16,7 @@ import (
 func (p Playbook) Mermaid() string {
 	m := &flowChart{}
 	m.line("flowchart TD")
-	first := m.node(`(["%s"])`, "point", or(p.Title, p.Name))
+	first := m.node(`(["%s"])`, "point", cmp.Or(p.Title, p.Name))
 	exits := m.list(p.Steps, []exit{{from: first}}, 0)
 	m.link(exits, m.node(`(["%s"])`, "point", "It has succeeded"))
 	for _, class := range chartClasses {

@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -77,7 +78,7 @@ func (r Run) Markdown() string {
 	if r.Simulated {
 		d.line("**This is a plan: nothing was changed.**\n")
 	}
-	d.line("%s.\n", mdText(sentence(or(r.Text, string(r.State)))))
+	d.line("%s.\n", mdText(sentence(cmp.Or(r.Text, string(r.State)))))
 	d.line("| | |\n|---|---|")
 	d.row("Run", mdText(r.ID))
 	d.row("Environment", mdText(r.Environment))
@@ -140,16 +141,8 @@ func saidOf(s StepRun) string {
 
 // runDoc writes the document of a run.
 type runDoc struct {
-	b   strings.Builder
+	mdDoc
 	run Run
-}
-
-func (d *runDoc) line(format string, args ...any) { fmt.Fprintf(&d.b, format+"\n", args...) }
-
-func (d *runDoc) row(name, value string) {
-	if value != "" {
-		d.line("| %s | %s |", name, value)
-	}
 }
 
 func (d *runDoc) who() string {

@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -97,7 +98,7 @@ func (d *playbookDoc) what(s Step, spec StepSpec) string {
 		return fmt.Sprintf("**At the same time**, the %d steps below: %s.", len(group.Steps), others)
 	case KindSub:
 		sub, _ := s.Do.(Sub)
-		return fmt.Sprintf("**Another playbook**, %s, whose steps are below.", mdText(or(sub.Playbook.Title, spec.Playbook)))
+		return fmt.Sprintf("**Another playbook**, %s, whose steps are below.", mdText(cmp.Or(sub.Playbook.Title, spec.Playbook)))
 	}
 	d.automatic++
 	every, within := inTime(time.Duration(spec.Every)), inTime(time.Duration(spec.Within))

@@ -36,12 +36,10 @@ func (r Report) Markdown() string {
 
 // reportDoc writes a report.
 type reportDoc struct {
-	b    strings.Builder
+	mdDoc
 	r    Report
 	zone *time.Location
 }
-
-func (d *reportDoc) line(format string, args ...any) { fmt.Fprintf(&d.b, format+"\n", args...) }
 
 func (d *reportDoc) section(title string) { d.line("\n## %s\n", title) }
 
@@ -63,38 +61,33 @@ func (d *reportDoc) head() {
 		d.line("*Draft: the incident was not reviewed yet.*\n")
 	}
 	d.line("| | |\n|---|---|")
-	row := func(name, value string) {
-		if value != "" {
-			d.line("| %s | %s |", name, value)
-		}
-	}
 	severity := i.Severity.String()
 	if i.First != i.Severity && isSeverity(i.First) {
 		severity += ", opened as " + i.First.String()
 	}
-	row("Severity", severity)
+	d.row("Severity", severity)
 	state := string(i.State)
 	if i.MergedInto != "" {
 		state += " into " + mdText(i.MergedInto)
 	}
-	row("State", state)
-	row("Environment", mdText(i.Environment))
-	row("Triggered", d.at(i.Triggered))
-	row("Opened", d.at(i.Opened)+" by "+mdText(i.OpenedBy))
+	d.row("State", state)
+	d.row("Environment", mdText(i.Environment))
+	d.row("Triggered", d.at(i.Triggered))
+	d.row("Opened", d.at(i.Opened)+" by "+mdText(i.OpenedBy))
 	if i.Reopens > 0 {
-		row("Reopened", fmt.Sprintf("%s, %d in all", d.at(i.Reopened), i.Reopens))
+		d.row("Reopened", fmt.Sprintf("%s, %d in all", d.at(i.Reopened), i.Reopens))
 	}
-	row("Taken care of by", mdText(i.AcknowledgedBy))
+	d.row("Taken care of by", mdText(i.AcknowledgedBy))
 	for _, role := range sortedNames(i.Roles) {
 		first, size := utf8.DecodeRuneInString(role)
 		if size > 0 {
-			row(mdText(string(unicode.ToUpper(first))+role[size:]), mdText(i.Roles[role]))
+			d.row(mdText(string(unicode.ToUpper(first))+role[size:]), mdText(i.Roles[role]))
 		}
 	}
-	row("Playbook", mdText(i.Playbook))
-	row("Deployments", mdList(i.Deployments))
-	row("Tickets", mdList(i.Tickets))
-	row("Merged into this", mdList(i.Merged))
+	d.row("Playbook", mdText(i.Playbook))
+	d.row("Deployments", mdList(i.Deployments))
+	d.row("Tickets", mdList(i.Tickets))
+	d.row("Merged into this", mdList(i.Merged))
 }
 
 func (d *reportDoc) summary() {

@@ -38,8 +38,9 @@ var ErrUnauthenticated = errors.New("not authenticated")
 type Actor struct {
 	// Name is the name of the person, as it will stand in the audit record: always the
 	// same for the same person, since nobody approves what they started, and nobody counts
-	// twice. Required: one line of at most 200 characters. The names that the program has
-	// for itself are nobody's: "runbook", "file", "unauthenticated", "others".
+	// twice. Required: at most 100 characters, all of which can be seen, as package incident
+	// has it. The names that the program has for itself are nobody's, in whatever case:
+	// "runbook", "file", "unauthenticated", "others".
 	Name string
 	// Roles are what the person is, for [Config].Roles. Without a role that is known
 	// nothing is permitted, not even reading.
@@ -53,14 +54,13 @@ type Actor struct {
 
 // problem says why an actor cannot be one, or nothing.
 func (a Actor) problem() string {
-	control := func(r rune) bool { return unicode.IsControl(r) || bidi(r) }
 	switch {
 	case strings.TrimSpace(a.Name) == "":
 		return "the actor has no name"
-	case slices.Contains([]string{"runbook", "file", unauthenticated, others}, a.Name):
+	case slices.Contains([]string{"runbook", "file", unauthenticated, others}, strings.ToLower(strings.TrimSpace(a.Name))):
 		return "the actor has a name that the program has for itself"
-	case !utf8.ValidString(a.Name) || utf8.RuneCountInString(a.Name) > 200 || strings.ContainsFunc(a.Name, control):
-		return "the name of the actor is not one line of at most 200 characters"
+	case !utf8.ValidString(a.Name) || utf8.RuneCountInString(a.Name) > 100 || strings.ContainsFunc(a.Name, func(r rune) bool { return !unicode.IsGraphic(r) }):
+		return "the name of the actor does not have at most 100 characters, all of which can be seen"
 	case strings.Join(strings.Fields(a.Name), " ") != a.Name:
 		return "the name of the actor has more white space than single spaces between words"
 	}

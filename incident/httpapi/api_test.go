@@ -1,6 +1,8 @@
 package httpapi_test
 
 import (
+	"context"
+	"iter"
 	"net/http"
 	"strings"
 	"testing"
@@ -101,6 +103,49 @@ func TestARunIsPausedResumedAndCancelled(t *testing.T) {
 		}
 		w.post("jane", "/v1/runs/"+run.ID+"/pause", `{"reason":"we look"}`).problem(http.StatusConflict, "stale")
 		assert.Len(t, w.audit("run cancelled"), 1)
+	})
+}
+
+// Who may be an actor may give every command: the core takes the same names.
+func TestALongNameIsOne(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.post("widest", "/v1/runs", restart).ok(http.StatusCreated, nil)
+		w.post("widest", "/v1/automation/stop", `{"reason":"x"}`).ok(http.StatusNoContent, nil)
+		synctest.Wait()
+	})
+}
+
+// many lists one run as if it were ever so many.
+type many struct{ incident.Runs }
+
+func (m many) List(ctx context.Context, query incident.RunQuery) iter.Seq2[incident.RunRecord, error] {
+	return func(yield func(incident.RunRecord, error) bool) {
+		for record, err := range m.Runs.List(ctx, query) {
+			for range query.Limit {
+				if !yield(record, err) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// A list that ends because so much was looked at does not say that this is all.
+func TestALongListSaysThatThereMayBeMore(t *testing.T) {
+	inWorld(t, func(w *world) {
+		w.start(`{"environment":"test","playbook":"tidy"}`)
+		r, err := incident.NewRunner(incident.RunnerConfig{Playbooks: []incident.Playbook{tidy()}, Runs: many{w.runs}, Store: w.store})
+		require.NoError(t, err)
+		w.cfg.Runner = r
+		w.api, err = httpapi.New(w.cfg)
+		require.NoError(t, err)
+		var list struct {
+			Runs []incident.Run
+			More bool
+		}
+		w.get("val", "/v1/runs?state=running").ok(http.StatusOK, &list)
+		assert.Empty(t, list.Runs, "the one that there is waits")
+		assert.True(t, list.More)
 	})
 }
 

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"iter"
+	"strconv"
 
 	"go.acu.edu.au/runbook/incident"
 )
@@ -15,7 +16,7 @@ type chainPage struct {
 }
 
 var chainParameters = []parameter{
-	{name: "after", in: "query", about: "The number of the entry after which to begin. Left out, the last entries are returned.", schema: schema{Type: typeInteger, Minimum: ptr(0)}},
+	{name: "after", in: "query", about: "The number of the entry after which to begin. Left out, the last entries are returned.", schema: schema{Type: typeInteger, Minimum: new(int64(0))}},
 	limitParameter,
 }
 
@@ -87,7 +88,7 @@ func broken(e, last incident.Entry) string {
 	want := e.Follow(last)
 	same := e.Actor == want.Actor && e.Text == want.Text && e.At.Equal(want.At) // what Follow would have cut
 	if !same || e.Seq != want.Seq || e.Prior != want.Prior || e.Hash != want.Hash {
-		return incident.ErrBroken.Error() + " at the entry after " + itoa(int(last.Seq))
+		return incident.ErrBroken.Error() + " at the entry after " + strconv.FormatInt(last.Seq, 10)
 	}
 	return ""
 }

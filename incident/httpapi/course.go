@@ -36,10 +36,9 @@ type incidentReasonBody struct {
 // courseOperations are those by which an incident goes its course.
 func (a *api) courseOperations() []*operation {
 	move := func(verb, id, summary, about, example string, e endpoint) *operation {
-		return &operation{
-			method: http.MethodPost, path: "/incidents/{incident}/" + verb, id: id, tag: "incidents", verb: Operate, part: partManager,
-			summary: summary, about: about, example: example, codes: []string{codeState, codeTaken, codeBusy, codeOutcomeUnknown}, endpoint: e,
-		}
+		return ofManager(operation{
+			path: "/incidents/{incident}/" + verb, id: id, summary: summary, about: about, example: example, codes: []string{codeTaken}, endpoint: e,
+		})
 	}
 	type said = func(m *incident.Manager, ctx context.Context, id, by, text string) (incident.Incident, error)
 	comment := func(do said) endpoint {
@@ -124,10 +123,10 @@ type emptyBody struct{}
 // attachmentOperations are those that put something to an incident.
 func (a *api) attachmentOperations() []*operation {
 	add := func(path, id, summary, about, example string, e endpoint) *operation {
-		return &operation{
-			method: http.MethodPost, path: "/incidents/{incident}/" + path, id: id, tag: "incidents", verb: Operate, part: partManager,
-			summary: summary, about: about, example: example, codes: []string{codeState, codeBusy, codeUnsupported, codeRefused, codeOutcomeUnknown}, endpoint: e,
-		}
+		return ofManager(operation{
+			path: "/incidents/{incident}/" + path, id: id, summary: summary, about: about, example: example,
+			codes: []string{codeUnsupported, codeRefused}, endpoint: e,
+		})
 	}
 	attach := func(do func(m *incident.Manager, ctx context.Context, id, what, by string) (incident.Incident, error)) endpoint {
 		return take(http.StatusOK, func(c *call, b attachBody) (incident.Incident, error) {
@@ -150,10 +149,10 @@ func (a *api) attachmentOperations() []*operation {
 			take(http.StatusOK, func(c *call, _ emptyBody) (alert.Ticket, error) {
 				return c.a.cfg.Manager.OpenTicket(c.ctx, c.incident(), c.actor.Name)
 			})),
-		{
-			method: http.MethodGet, path: "/incidents/{incident}/ticket", id: "getTicket", tag: "incidents", verb: Read, part: partManager,
-			summary: "show how far the ticket of an incident is", about: "It is asked for where it is kept.", codes: []string{codeUnsupported, codeRefused},
+		ofManager(operation{
+			method: http.MethodGet, path: "/incidents/{incident}/ticket", id: "getTicket", verb: Read, summary: "show how far the ticket of an incident is",
+			about: "It is asked for where it is kept.", codes: []string{codeUnsupported, codeRefused},
 			endpoint: show(func(c *call) (alert.Ticket, error) { return c.a.cfg.Manager.Ticket(c.ctx, c.incident()) }),
-		},
+		}),
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -22,7 +23,7 @@ import (
 func TestNothingWorksWithoutANamedActor(t *testing.T) {
 	inWorld(t, func(w *world) {
 		for who, status := range map[string]int{
-			"": 401, "unknown": 401, "nobody": 401, "robot": 401, "split": 401, "double": 401, "down": 503, "guest": 403,
+			"": 401, "unknown": 401, "nobody": 401, "robot": 401, "split": 401, "double": 401, "case": 401, "long": 401, "hidden": 401, "down": 503, "guest": 403,
 		} {
 			code := map[int]string{401: "unauthenticated", 503: "could-not-ask", 403: "not-permitted"}[status]
 			for _, path := range []string{"/v1/runs", "/v1/openapi.json", "/v1/audit", "/v1/playbooks/production/restart"} {
@@ -52,7 +53,7 @@ func TestRolesGiveVerbs(t *testing.T) {
 			w.get(who, "/v1/runs").ok(http.StatusOK, nil)
 			for verb, path := range map[string]string{"operate": "/v1/automation/stop", "approve": approval, "administer": "/v1/automation/resume"} {
 				a := w.post(who, path, `{}`) // and then it lacks a reason
-				if contains(verbs, verb) {
+				if slices.Contains(verbs, verb) {
 					a.problem(http.StatusUnprocessableEntity, "invalid")
 					continue
 				}
@@ -61,15 +62,6 @@ func TestRolesGiveVerbs(t *testing.T) {
 			}
 		}
 	})
-}
-
-func contains(list []string, want string) bool {
-	for _, s := range list {
-		if s == want {
-			return true
-		}
-	}
-	return false
 }
 
 func TestCommandsOfOtherSitesAreRefused(t *testing.T) {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -201,7 +202,7 @@ func (c *call) postUpdate(b updateBody) (incident.Incident, error) {
 	inc, err := c.a.cfg.Manager.Update(c.ctx, c.incident(), incident.StatusUpdate{
 		By: c.actor.Name, Text: b.Text, Title: b.Title, Status: b.Status, Components: b.Components, Targets: b.Targets,
 	})
-	if err != nil && inc.ID != "" {
+	if err != nil && inc.ID != "" && !errors.Is(err, incident.ErrOutcomeUnknown) {
 		c.a.cfg.Logger.WarnContext(c.ctx, "httpapi: an update was not told", "incident", inc.ID, "error", err)
 		return inc, newProblem(codeNotTold, "the update is on the timeline, and was not told, or not everywhere: tell people in another way, or again")
 	}

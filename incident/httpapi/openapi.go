@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/json"
+	"net/http"
 	"reflect"
 	"slices"
 	"strconv"
@@ -121,7 +122,7 @@ func (o *operation) describe(all schemas, problem *schema) describedOperation {
 		d.Body = &describedBody{Required: true, Content: map[string]describedContent{mediaJSON: {Schema: o.bodies, Example: json.RawMessage(o.example)}}}
 	}
 	done := describedResponse{Description: "Done.", Content: o.content(all)}
-	if o.status == 201 {
+	if o.status == http.StatusCreated {
 		done.Headers = map[string]any{"Location": map[string]any{"description": "Where it is, relative to this URL.", "schema": &schema{Type: typeString}}}
 	}
 	d.Responses[strconv.Itoa(o.status)] = done

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 
@@ -64,13 +65,7 @@ func viewPlaybook(p incident.Playbook, steps bool) playbook {
 	view := playbook{
 		Name: p.Name, Environment: p.Environment, Title: p.Title, About: p.About, Source: p.Source, Severity: p.Severity,
 		Parameters: []playbookInput{}, Needs: ifAny(viewNeeds(p.Needs)), Phases: []playbookPhase{}, Steps: []playbookStep{},
-		Timeout: incident.Interval(p.Timeout), Lock: p.Lock, Escalation: p.Escalation,
-	}
-	if view.Timeout == 0 {
-		view.Timeout = incident.Interval(24 * time.Hour)
-	}
-	if view.Lock == "" {
-		view.Lock = p.Environment
+		Timeout: incident.Interval(cmp.Or(p.Timeout, 24*time.Hour)), Lock: cmp.Or(p.Lock, p.Environment), Escalation: p.Escalation,
 	}
 	for _, q := range p.Parameters {
 		view.Parameters = append(view.Parameters, playbookInput{q.Name, q.About, q.Type, q.Default, q.Optional, q.Min, q.Max, q.Choices})

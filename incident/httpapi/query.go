@@ -9,8 +9,6 @@ import (
 	"time"
 )
 
-func itoa(n int) string { return strconv.Itoa(n) }
-
 // A query reads the parameters of a URL, and collects what is wrong with them.
 type query struct {
 	values url.Values
@@ -109,12 +107,10 @@ func (q *query) err() error {
 var (
 	limitParameter = parameter{
 		name: "limit", in: "query", about: "How many at most.",
-		schema: schema{Type: typeInteger, Minimum: ptr(1), Maximum: ptr(1000), Default: 100},
+		schema: schema{Type: typeInteger, Minimum: new(int64(1)), Maximum: new(int64(1000)), Default: 100},
 	}
 	sinceParameter = parameter{name: "since", in: "query", about: "The earliest time.", schema: schema{Type: typeString, Format: formatTime}}
 )
-
-func ptr(n int64) *int64 { return &n }
 
 func textParameter(name, about string) parameter {
 	return parameter{name: name, in: "query", about: about, schema: schema{Type: typeString, MaxLength: 200}}

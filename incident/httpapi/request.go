@@ -7,6 +7,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -55,7 +56,7 @@ func (c *call) request(b planBody, id, plan string) (incident.Request, error) {
 	errs := parameterProblems(p, b.Parameters)
 	for i, step := range b.Only {
 		if !slices.ContainsFunc(p.Steps, func(s incident.Step) bool { return s.ID == step }) {
-			errs = append(errs, FieldProblem{Pointer: "#/only/" + itoa(i), Detail: "there is no such step"})
+			errs = append(errs, FieldProblem{Pointer: "#/only/" + strconv.Itoa(i), Detail: "there is no such step"})
 		}
 	}
 	if b.Incident != "" && c.a.cfg.Manager != nil {

@@ -12,7 +12,7 @@ import (
 
 type runList struct {
 	Runs []incident.Run `json:"runs" api:"never null" about:"Without their steps, the newest first."`
-	More bool           `json:"more" about:"There are more than the limit."`
+	More bool           `json:"more" about:"There are more than the limit, or so many were looked at that there may be."`
 }
 
 type reasonBody struct {
@@ -103,7 +103,7 @@ func (a *api) watchOperations() []*operation {
 				"Whoever comes back with Last-Event-ID hears what is newer; of a run that has ended, and of which they have heard all, the answer is 204, after which browsers do not come back.",
 			parameters: []parameter{
 				{name: "Last-Event-ID", in: "header", about: "The revision that was heard last.", schema: schema{Type: typeString}},
-				{name: "revision", in: "query", about: "The same, for who cannot set the header.", schema: schema{Type: typeInteger, Minimum: ptr(0)}},
+				{name: "revision", in: "query", about: "The same, for who cannot set the header.", schema: schema{Type: typeInteger, Minimum: new(int64(0))}},
 			},
 			codes: []string{codeTooMany},
 			endpoint: endpoint{
@@ -179,11 +179,12 @@ func (c *call) listRuns() (runList, error) {
 		// The states of the record are fewer: what has such a one is looked at.
 		query.Statuses, query.Limit = statuses[state], 10_000
 	}
-	list := runList{Runs: []incident.Run{}}
+	list, looked := runList{Runs: []incident.Run{}}, 0
 	for run, err := range c.a.cfg.Runner.Runs(c.ctx, query) {
 		if err != nil {
 			return runList{}, err
 		}
+		looked++
 		if state != "" && run.State != state {
 			continue
 		}
@@ -193,6 +194,7 @@ func (c *call) listRuns() (runList, error) {
 		}
 		list.Runs = append(list.Runs, withoutSteps(run))
 	}
+	list.More = list.More || looked == query.Limit
 	return list, nil
 }
 

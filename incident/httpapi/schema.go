@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"reflect"
 	"regexp"
@@ -192,9 +193,7 @@ func body(t reflect.Type) (*schema, error) {
 		if f.Anonymous {
 			more, err := body(f.Type)
 			problems = append(problems, err)
-			for name, property := range more.Properties {
-				s.Properties[name] = property
-			}
+			maps.Copy(s.Properties, more.Properties)
 			s.Required = append(s.Required, more.Required...)
 			continue
 		}

@@ -55,6 +55,10 @@ var people = map[string]httpapi.Actor{
 	"robot":  {Name: "runbook", Roles: []string{"administrator"}},
 	"split":  {Name: "Jane\r\nX-Evil: 1", Roles: []string{"administrator"}},
 	"double": {Name: "Jane  Doe", Roles: []string{"administrator"}},
+	"case":   {Name: "RunBook", Roles: []string{"administrator"}},
+	"long":   {Name: strings.Repeat("x", 101), Roles: []string{"administrator"}},
+	"hidden": {Name: "Jane\u200b", Roles: []string{"administrator"}},
+	"widest": {Name: strings.Repeat("é", 100), Roles: []string{"administrator"}},
 }
 
 func authenticate(r *http.Request) (httpapi.Actor, error) {

@@ -1,6 +1,7 @@
 package playbooks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,8 +14,20 @@ import (
 	"go.acu.edu.au/runbook/incident"
 )
 
+// frozen is a step that looks whether the platform deploys by itself, for [Environment.freeze]
+// with the id of what it comes before. It is one of its own, since a freeze that is made
+// again after a crash would see what it did itself.
+func (e Environment) frozen(id string) incident.Step {
+	return incident.Step{
+		ID: id + "-before", Title: "Look whether the platform deploys by itself", OnFailure: incident.GoOn,
+		Do: incident.Check{Run: func(ctx context.Context, _ *incident.Scope) (any, error) { return e.Freezer.DeployFreeze(ctx) }},
+	}
+}
+
 // freeze is an action that keeps the platform from deploying by itself, so that what is
-// done is not undone by a push. Its undo lets it again.
+// done is not undone by a push. Its undo lets it again. Where a look before it, see
+// [Environment.frozen], found it frozen it is left out, so that nobody lets what somebody
+// else froze.
 func (e Environment) freeze(id string) incident.Step {
 	set := func(frozen bool) incident.Func {
 		return func(ctx context.Context, _ *incident.Scope) (any, error) {
@@ -28,6 +41,10 @@ func (e Environment) freeze(id string) incident.Step {
 	return incident.Step{
 		ID: id, Title: "Keep the platform from deploying by itself", Needs: []incident.Need{incident.Needs("DeployFreezer", e.Freezer)},
 		Attempts: 3, Backoff: 5 * time.Second, OnFailure: incident.GoOn,
+		When: func(s *incident.Scope) (bool, string) {
+			before, looked := incident.Result[incident.FreezeState](s, id+"-before")
+			return !looked || !before.Frozen, "it is frozen already, and stays so"
+		},
 		Do: incident.Action{
 			Repeat: incident.Idempotent, Run: set(true), Undo: set(false), Undoes: "Let the platform deploy by itself again",
 			Preview: func(context.Context, *incident.Scope) (incident.Effect, error) {
@@ -112,7 +129,12 @@ func (e Environment) rollback(id, looked string) incident.Step {
 				if err != nil {
 					return nil, false, err
 				}
-				return e.came(ctx, seen, func(d incident.Deployment) bool { return same(d, to) })
+				return e.came(ctx, s, seen.Newest[0].ID, func(d incident.Deployment) (bool, error) {
+					if d.Commit+d.Image == "" || to.Commit+to.Image == "" {
+						return false, fmt.Errorf("deployment %s came since, and whether it is the rollback cannot be told: the platform does not say what it runs", d.ID)
+					}
+					return same(d, to), nil
+				})
 			},
 			Preview: func(_ context.Context, s *incident.Scope) (incident.Effect, error) {
 				to, seen, err := target(s)
@@ -140,9 +162,9 @@ func restart(id, title string, d incident.Deployer, replaces ...string) incident
 		ID: id, Title: title, Needs: []incident.Need{incident.Needs("Deployer", d)}, Replaces: replaces,
 		Do: incident.Action{
 			Run: func(ctx context.Context, _ *incident.Scope) (any, error) { return d.Restart(ctx) },
-			Preview: func(context.Context, *incident.Scope) (incident.Effect, error) {
+			Preview: func(_ context.Context, s *incident.Scope) (incident.Effect, error) {
 				return incident.Effect{
-					Call: "restart: " + title, Changes: []string{"the processes start again, with the variables that they had"},
+					Call: "restart the processes of " + s.Environment + ": " + title, Changes: []string{"the processes start again, with the variables that they had"},
 					Destroys: []string{"what they do just now, and what is in their memory"},
 				}, nil
 			},
@@ -170,27 +192,45 @@ func (e Environment) settled(ctx context.Context, s *incident.Scope, deploy func
 	return d, nil
 }
 
-// came looks for a deployment that came after those that were seen.
-func (e Environment) came(ctx context.Context, seen Deployments, is func(incident.Deployment) bool) (any, bool, error) {
-	list, err := e.Deployer.Deployments(ctx, 20)
+// came looks for a deployment that came after the newest one of a look before. One that
+// has failed is none: what it was to do may be tried again, but only by a person if it came
+// of this very attempt.
+func (e Environment) came(ctx context.Context, s *incident.Scope, newest string, is func(incident.Deployment) (bool, error)) (any, bool, error) {
+	const most = 20
+	list, err := e.Deployer.Deployments(ctx, most)
 	if err != nil {
 		return nil, false, err
 	}
 	for _, d := range list {
-		known := slices.ContainsFunc(seen.Newest, func(old incident.Deployment) bool { return old.ID == d.ID })
-		if known || len(seen.Newest) > 0 && !d.Created.After(seen.Newest[0].Created) {
-			break
+		if d.ID == newest {
+			return nil, false, nil
 		}
-		if is(d) && d.Status != incident.DeploymentFailed && d.Status != incident.DeploymentCrashed {
+		switch it, err := is(d); {
+		case err != nil:
+			return nil, false, err
+		case it && !failed(d):
 			return d, true, nil
+		case it && !d.Created.Before(s.Now):
+			return nil, false, fmt.Errorf("deployment %s came of it, and is %s: %s", d.ID, d.Status, d.Reason)
 		}
+	}
+	if newest != "" {
+		return nil, false, fmt.Errorf("deployment %s, which was the newest, is not among the last %d", newest, most)
 	}
 	return nil, false, nil
 }
 
-// same reports whether two deployments are of the same version.
+// failed reports whether a deployment was made, and nothing runs because of it.
+func failed(d incident.Deployment) bool {
+	return d.Status == incident.DeploymentFailed || d.Status == incident.DeploymentCrashed || d.Status == incident.DeploymentSkipped
+}
+
+// same reports whether two deployments are known to be of the same version.
 func same(a, b incident.Deployment) bool {
-	return a.Commit == b.Commit && a.Image == b.Image && a.Commit+a.Image != ""
+	if a.Commit != "" || b.Commit != "" {
+		return a.Commit == b.Commit
+	}
+	return a.Image != "" && a.Image == b.Image
 }
 
 func version(d incident.Deployment) string {
@@ -217,6 +257,21 @@ type Changed struct {
 	// Before and After are the values; a name that is not in Before was not set.
 	Before map[string]string `json:"before"`
 	After  map[string]string `json:"after"`
+	// Newest is the id of the deployment that was the newest when it was written: what came
+	// after it has what was written. Empty means that there was none.
+	Newest string `json:"newest,omitempty"`
+}
+
+// secret are parts of the names of variables whose values are kept in no record.
+var secret = [...]string{"SECRET", "KEY", "TOKEN", "PASS", "CREDENTIAL", "PRIVATE", "SALT", "DSN", "URL"}
+
+// recordable returns nil if the value of a variable may be kept in the record of a run: it
+// is a number or a switch, and not by its name a secret.
+func recordable(name string) error {
+	if slices.ContainsFunc(secret[:], func(part string) bool { return strings.Contains(strings.ToUpper(name), part) }) {
+		return incident.Final(fmt.Errorf("by its name, variable %s may be a secret, and values of secrets are kept in no record: renew it by a rotation", name))
+	}
+	return nil
 }
 
 // change are the steps that set variables of the application and prove that it runs with
@@ -230,7 +285,7 @@ func (e Environment) change(id, title string, values func(s *incident.Scope) map
 	return []incident.Step{
 		e.lookBefore(id, values),
 		{ID: id, Title: title, Needs: needs, Replaces: replaces, Attempts: 3, Do: e.set(id, values)},
-		withWhen(e.redeploy(id+"-deploy", "Deploy with the new variables"), wasSet),
+		withWhen(e.redeployAfter(id, "Deploy with the new variables"), wasSet),
 		{
 			ID: id + "-prove", Title: "See that the application got them", Needs: needs, When: wasSet,
 			Do: incident.Verify{Run: func(ctx context.Context, s *incident.Scope) (any, error) {
@@ -247,11 +302,21 @@ func (e Environment) lookBefore(id string, values func(s *incident.Scope) map[st
 	return incident.Step{
 		ID: id + "-before", Title: "Look at what is set now", Needs: []incident.Need{incident.Needs("Variables", e.Variables)},
 		Do: incident.Check{Run: func(ctx context.Context, s *incident.Scope) (any, error) {
+			changed := Changed{Before: make(map[string]string), After: values(s)}
+			for _, name := range slices.Sorted(maps.Keys(changed.After)) {
+				if err := recordable(name); err != nil {
+					return nil, err
+				}
+			}
+			if earlier, ok := incident.Result[Changed](s, id+"-before"); ok && made(s, id) {
+				// The run came here before: what is set now may be what it set itself.
+				changed.Before = earlier.Before
+				return changed, nil
+			}
 			now, err := e.Variables.Variables(ctx)
 			if err != nil {
 				return nil, err
 			}
-			changed := Changed{Before: make(map[string]string), After: values(s)}
 			for name := range changed.After {
 				if slices.Contains(now.Sealed, name) {
 					return nil, fmt.Errorf("variable %s cannot be read, and so not be put back: %w", name, incident.ErrSealed)
@@ -265,6 +330,26 @@ func (e Environment) lookBefore(id string, values func(s *incident.Scope) map[st
 	}
 }
 
+// made reports whether a step was made, however that ended.
+func made(s *incident.Scope, step string) bool {
+	o, ok := s.Outcome(step)
+	return ok && o.Status != incident.Skipped
+}
+
+// wrote sets variables, and returns what was changed with the deployment that was the
+// newest before.
+func (e Environment) wrote(ctx context.Context, changed Changed, b incident.VariableBatch) (Changed, error) {
+	list, err := e.Deployer.Deployments(ctx, 1)
+	if err != nil {
+		return changed, fmt.Errorf("nothing was set, since the deployments could not be read: %w", err)
+	}
+	if changed.Newest = ""; len(list) > 0 {
+		changed.Newest = list[0].ID
+	}
+	_, err = e.Variables.SetVariables(ctx, b)
+	return changed, err
+}
+
 // set is the action that writes a batch.
 func (e Environment) set(id string, values func(s *incident.Scope) map[string]string) incident.Action {
 	return incident.Action{
@@ -274,8 +359,7 @@ func (e Environment) set(id string, values func(s *incident.Scope) map[string]st
 			if !ok {
 				return nil, incident.Final(errors.New("what is set now is not known, and could not be put back"))
 			}
-			_, err := e.Variables.SetVariables(ctx, batch(changed.After))
-			return changed, err
+			return e.wrote(ctx, changed, batch(changed.After))
 		},
 		Preview: func(_ context.Context, s *incident.Scope) (incident.Effect, error) {
 			changed, ok := incident.Result[Changed](s, id+"-before")
@@ -285,7 +369,7 @@ func (e Environment) set(id string, values func(s *incident.Scope) map[string]st
 			wanted := values(s)
 			effect := incident.Effect{Call: fmt.Sprintf("set %s of %s, without deploying", assignments(wanted), e.name()), Undo: "set what was there before, and deploy"}
 			for _, name := range slices.Sorted(maps.Keys(wanted)) {
-				effect.Changes = append(effect.Changes, fmt.Sprintf("%s: %s becomes %s", name, or(changed.Before[name], "not set"), wanted[name]))
+				effect.Changes = append(effect.Changes, fmt.Sprintf("%s: %s becomes %s", name, cmp.Or(changed.Before[name], "not set"), wanted[name]))
 			}
 			return effect, nil
 		},
@@ -321,14 +405,13 @@ func (e Environment) redeploy(id, title string) incident.Step {
 			Run: func(ctx context.Context, s *incident.Scope) (any, error) {
 				return e.settled(ctx, s, func() (incident.Deployment, error) { return e.Deployer.Redeploy(ctx) })
 			},
-			// What came since the run knew what time it was is this one: the lock keeps other
-			// runs away, and the platform was told not to deploy by itself.
+			// Whoever made it: what was deployed since got the variables as they are configured.
 			Done: func(ctx context.Context, s *incident.Scope) (any, bool, error) {
 				list, err := e.Deployer.Deployments(ctx, 5)
 				if err != nil {
 					return nil, false, err
 				}
-				if len(list) > 0 && list[0].Created.After(s.Now) && list[0].Status != incident.DeploymentFailed {
+				if len(list) > 0 && list[0].Created.After(s.Now) && !failed(list[0]) {
 					return list[0], true, nil
 				}
 				return nil, false, nil
@@ -340,14 +423,27 @@ func (e Environment) redeploy(id, title string) incident.Step {
 	}
 }
 
+// redeployAfter is a redeploy after a step that wrote variables, whose output is a
+// [Changed]. It is made only if nothing was deployed after that, also if a person tries it
+// again.
+func (e Environment) redeployAfter(set, title string) incident.Step {
+	step := e.redeploy(set+"-deploy", title)
+	do, _ := step.Do.(incident.Action)
+	do.Repeat = incident.CheckFirst
+	do.Done = func(ctx context.Context, s *incident.Scope) (any, bool, error) {
+		changed, ok := incident.Result[Changed](s, set)
+		if !ok {
+			return nil, false, errors.New("what was deployed before is not known")
+		}
+		return e.came(ctx, s, changed.Newest, func(incident.Deployment) (bool, error) { return true, nil })
+	}
+	step.Do = do
+	return step
+}
+
 // putBack sets variables to what they were, deploys, and proves it.
 func (e Environment) putBack(ctx context.Context, s *incident.Scope, changed Changed) error {
-	b := batch(changed.Before)
-	for name := range changed.After {
-		if _, was := changed.Before[name]; !was {
-			b.Delete = append(b.Delete, name)
-		}
-	}
+	b := changed.back()
 	if _, err := e.Variables.SetVariables(ctx, b); err != nil {
 		return err
 	}
@@ -372,12 +468,4 @@ func assignments(values map[string]string) string {
 		all = append(all, name+"="+values[name])
 	}
 	return strings.Join(all, ", ")
-}
-
-func or[T comparable](value, otherwise T) T {
-	var zero T
-	if value == zero {
-		return otherwise
-	}
-	return value
 }

@@ -2,6 +2,7 @@ package playbooks
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,6 +35,7 @@ func ApplicationDown(e Environment) incident.Playbook {
 				look("canvas-status", "Look at what is said of Canvas", e.Probes.CanvasStatus),
 				look("platform", "Look at what is said of the platform", e.Probes.Platform),
 				replacing(e.lines("logs", "Read the last lines of the log", incident.LogQuery{Tail: 100}), "railway logs --environment production --tail 100"),
+				e.frozen("freeze"),
 			}}},
 			decision(d),
 			withPhase(act, withWhen(e.freeze("freeze"), decided("roll back", "restart"))),
@@ -44,7 +46,10 @@ func ApplicationDown(e Environment) incident.Playbook {
 			withPhase(verify, replacing(well("well", "See that the application is well", d.Recover, d.Times, e.Probes.Application), "./scripts/health-check.sh production")),
 			replacing(well("canvas-works", "See that Canvas works with it", d.Recover, 1, e.Probes.Canvas), "./scripts/validate-canvas-integration.sh production"),
 			withWhen(e.unfreeze("unfreeze"), func(s *incident.Scope) (bool, string) {
-				return s.Did("freeze") && !s.Did("roll-back"), "after a rollback a push would bring back what was rolled back; a person lets it when the cause is gone"
+				if !s.Did("freeze") {
+					return false, "this run froze nothing"
+				}
+				return !s.Did("roll-back"), "after a rollback a push would bring back what was rolled back; a person lets it when the cause is gone"
 			}),
 			e.tell("tell-resolved", "resolved", func(s *incident.Scope) incident.Message {
 				v, _ := incident.Result[Decision](s, "decide")
@@ -107,12 +112,7 @@ func decided(actions ...string) incident.Condition {
 		if !ok {
 			return false, "it was not decided"
 		}
-		for _, action := range actions {
-			if v.Action == action {
-				return true, ""
-			}
-		}
-		return false, "it was decided to " + v.Action + ": " + v.Why
+		return slices.Contains(actions, v.Action), "it was decided to " + v.Action + ": " + v.Why
 	}
 }
 

@@ -1,6 +1,7 @@
 package playbooks_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -49,6 +50,39 @@ func TestApplicationDown(t *testing.T) {
 			},
 			does: []string{"SetDeployFreeze true", "Rollback d4"},
 			why:  "bad0bad was deployed less than 4h0m0s ago, and commit 2222222 worked before it",
+		},
+		"a rollback that is not well is not made again, nor after a crash": {
+			world: func(h *house) {
+				h.platform.Deploy(incident.Deployment{Commit: "bad0bad", Status: incident.DeploymentSucceeded, CanRollback: true})
+				time.Sleep(5 * time.Minute)
+				h.platform.StartAs(incident.DeploymentCrashed)
+				h.downUntil(func() bool { return false })
+			},
+			want: incident.StateFailed,
+			does: []string{"SetDeployFreeze true", "Rollback d4"},
+			why:  "bad0bad was deployed less than 4h0m0s ago",
+		},
+		"a rollback of which the platform does not say what it is, is not made again": {
+			world: func(h *house) {
+				h.platform.Deploy(incident.Deployment{Status: incident.DeploymentSucceeded, CanRollback: true}) // from a laptop
+				time.Sleep(time.Minute)
+				h.platform.Deploy(incident.Deployment{Commit: "bad0bad", Status: incident.DeploymentSucceeded, CanRollback: true})
+				time.Sleep(5 * time.Minute)
+				h.downUntil(func() bool { return !h.runs("bad0bad") })
+			},
+			does: []string{"SetDeployFreeze true", "Rollback d5"},
+			why:  "bad0bad was deployed less than 4h0m0s ago, and deployment d3 worked before it",
+		},
+		"what somebody else froze stays frozen": {
+			world: func(h *house) {
+				_, err := h.platform.SetDeployFreeze(context.Background(), true)
+				if err != nil {
+					panic(err)
+				}
+				h.downUntil(func() bool { return h.did("Restart") })
+			},
+			does: []string{"Restart d2"},
+			why:  "nothing was deployed lately",
 		},
 		"what hangs is restarted": {
 			world: func(h *house) { h.downUntil(func() bool { return h.did("Restart") }) },
@@ -99,6 +133,7 @@ func TestApplicationDown(t *testing.T) {
 					effects := func() []string { return h.platform.Effects()[before:] }
 					return incidenttest.PlaybookCase{
 						Playbook: playbooks.ApplicationDown(h.Environment), Effects: effects,
+						Again: func() incident.Playbook { return playbooks.ApplicationDown(h.Environment) },
 						Check: func(t testing.TB, run incident.Run) {
 							assert.ElementsMatch(t, c.does, effects())
 							s := run.Step("decide")

@@ -3,6 +3,7 @@ package playbooks_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -40,7 +41,7 @@ func TestBackupVerification(t *testing.T) {
 		},
 		"backups that cannot be read are a failure": {
 			world: func(h *dataHouse) {
-				h.platform.Fail("Backups", errors.New("gateway"), errors.New("gateway"), errors.New("gateway"))
+				h.platform.Fail("Backups", slices.Repeat([]error{errors.New("gateway")}, 6)...)
 			},
 			want: incident.StateFailed, says: "the backups could not be read: gateway",
 		},

@@ -1,6 +1,7 @@
 package playbooks
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -68,7 +69,7 @@ func CanvasAccountCompromise(e Environment, desk SecurityDesk, canvas CanvasCred
 	}, "Update application configuration with new credentials")...)
 	for _, r := range e.Rotations {
 		if slices.Contains(canvas.Rotations, r.Name) {
-			steps = append(steps, e.rotate(r, always))
+			steps = append(steps, e.rotate(r, nil))
 		}
 	}
 	if e.Sessions != nil {
@@ -104,12 +105,13 @@ func keyIsOn(s *incident.Scope) (bool, string) {
 	return !ok || k.On, "it is off already, or there is none of this id"
 }
 
-// switchOff is an action that switches the developer key off. Twice is the same as once.
+// switchOff is an action that switches the developer key off. Twice is the same as once. It
+// has no undo: who undoes a run must not switch a key on again that somebody else has.
 func (e Environment) switchOff(id string) incident.Step {
 	s := e.switchOn(id)
 	do, _ := s.Do.(incident.Action)
 	s.Title, s.Replaces = "Switch the compromised developer key off", []string{"Immediately disable compromised Canvas developer key"}
-	do.Run, do.Undo, do.Undoes = do.Undo, do.Run, "Switch it on again"
+	do.Run, do.Undo, do.Undoes = do.Undo, nil, ""
 	do.Preview = effect(incident.Effect{
 		Call: "switch developer key " + e.Key + " off in Canvas", Changes: []string{"Canvas launches the tool no longer, and issues no tokens to it"}, Undo: "switch it on",
 		Destroys: []string{"the sign-ins and tokens that were made with it"},
@@ -149,7 +151,7 @@ func (e Environment) newKeyIsOn(id string) incident.Step {
 					return nil, fmt.Errorf("the new developer key %.40s cannot be read: %w", name, err)
 				}
 				if !k.On {
-					return nil, fmt.Errorf("the new developer key %s is off: %s", k.ID, or(k.Reason, "switch it on in Canvas"))
+					return nil, fmt.Errorf("the new developer key %s is off: %s", k.ID, cmp.Or(k.Reason, "switch it on in Canvas"))
 				}
 				return KeyFound{On: k.On, Name: k.Name}, nil
 			}
@@ -187,7 +189,16 @@ func (e Environment) oldKeyIsOff(id string) incident.Step {
 
 // compromisedText says what was done, and what the audit log says.
 func compromisedText(e Environment, s *incident.Scope) incident.Message {
-	lines := []string{fmt.Sprintf("The old developer key %s is off. The new client id is %s; configure it as the key of this environment, too.", e.Key, or(newClientID(s), "not known"))}
+	state := "is off"
+	if !s.Did("still-off") {
+		state = "was NOT seen to be off"
+	}
+	lines := []string{fmt.Sprintf("The old developer key %s %s. The new client id is %s; configure it as the key of this environment, too.", e.Key, state, cmp.Or(newClientID(s), "not known"))}
+	for _, r := range e.Rotations {
+		if worthless, begun := renewed(s, r.Name); begun && !worthless {
+			lines = append(lines, "The old "+r.Name+" is NOT worthless yet.")
+		}
+	}
 	if t, ok := incident.Result[Traces](s, "traces"); ok {
 		lines = append(lines, fmt.Sprintf("Audit log of Canvas since %s: %s", e.stamp(t.From), t))
 	} else {

@@ -54,6 +54,22 @@ func TestCanvasAccountCompromise(t *testing.T) {
 			},
 			answer: made, want: incident.StateFailed, does: append([]string{off}, rest...),
 		},
+		"nor is it called off when a person goes on with that": {
+			world: func(h *securityHouse) {
+				ends := h.Rotations[1].End
+				h.Rotations[1].End = func(ctx context.Context) error {
+					h.keys.Add(incident.PlatformKey{ID: "42", Name: "QA tool", On: true})
+					return ends(ctx)
+				}
+			},
+			answer: func(q incident.Question) incident.Answer {
+				if q.Step == "still-off" {
+					return incident.Answer{Kind: incident.AnswerSkip, Actor: "kim", Comment: "it is being looked into"}
+				}
+				return made(q)
+			},
+			does: append([]string{off}, rest...), letter: []string{"The old developer key 42 was NOT seen to be off."},
+		},
 		"a switch that Canvas refuses is for a person": {
 			world: func(h *securityHouse) { h.refused = true }, want: incident.StateFailed, does: []string{},
 		},
@@ -83,7 +99,7 @@ func TestCanvasAccountCompromise(t *testing.T) {
 						},
 					}
 				},
-				Repeatable: repeatable("evidence", begin, end, off, "SetVariables CANVAS_PROD_CLIENT_ID"),
+				Repeatable: repeatable("evidence", begin, end, off, "SetVariables CANVAS_PROD_CLIENT_ID", "EndSessions 0"),
 			})
 		})
 	}

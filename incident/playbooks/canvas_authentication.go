@@ -1,6 +1,7 @@
 package playbooks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -145,8 +146,12 @@ func (e Environment) switchOn(id string) incident.Step {
 	set := func(on bool) incident.Func {
 		return func(ctx context.Context, _ *incident.Scope) (any, error) {
 			k, err := e.PlatformKeys.SetPlatformKey(ctx, e.Key, on)
-			if err == nil && k.On != on {
-				err = incident.Final(errors.New("it was switched, and does not work: " + or(k.Reason, "Canvas does not say why")))
+			switch {
+			case err != nil || k.On == on:
+			case on:
+				err = incident.Final(errors.New("it was switched on, and does not work: " + cmp.Or(k.Reason, "Canvas does not say why")))
+			default:
+				err = errors.New("it was to be switched off, and still works")
 			}
 			return KeyFound{On: k.On, Reason: k.Reason, Name: k.Name, LastUsed: k.LastUsed}, err
 		}

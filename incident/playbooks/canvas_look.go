@@ -1,6 +1,7 @@
 package playbooks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -116,7 +117,7 @@ func canvasAway(s *incident.Scope, host, status string) string {
 	front, says := saw(s, host), saw(s, status)
 	switch {
 	case says.Status == health.Maintenance || front.Status == health.Maintenance:
-		return "Canvas is in maintenance: " + or(says.Message, front.Message)
+		return "Canvas is in maintenance: " + cmp.Or(says.Message, front.Message)
 	case front.down():
 		return "Canvas itself does not answer: " + front.String()
 	case says.down():

@@ -1,6 +1,7 @@
 package playbooks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -130,7 +131,7 @@ func maintenanceDecision() incident.Step {
 			case away == "" && !planned(s):
 				return Decision{"nothing", "Canvas works"}, nil
 			case on:
-				return Decision{"wait", maintenanceMode + " is set already; " + or(away, "the maintenance is planned")}, nil
+				return Decision{"wait", maintenanceMode + " is set already; " + cmp.Or(away, "the maintenance is planned")}, nil
 			case platform.down() || platform.Status == health.Maintenance:
 				return nil, fmt.Errorf("%s, and nothing can be deployed, since the platform has a fault: %s", lowerFirst(away), platform)
 			}

@@ -1,6 +1,7 @@
 package playbooks
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -10,7 +11,8 @@ import (
 	"go.acu.edu.au/runbook/incident"
 )
 
-// quotaLeft is the share of the rate limit of Canvas that must be left.
+// quotaLeft is the share of the rate limit of Canvas that must be left. It is a choice: the
+// runbook names no figure.
 const quotaLeft = 0.2
 
 // budget is the gauge of how much of the rate limit of Canvas is in use.
@@ -95,15 +97,7 @@ func used(before, after incident.QuotaState, over time.Duration) Usage {
 		now.Name = cut(now.Name, 120)
 		u.Routes = append(u.Routes, now)
 	}
-	slices.SortStableFunc(u.Routes, func(a, b incident.QuotaUse) int {
-		switch {
-		case a.Used > b.Used:
-			return -1
-		case a.Used < b.Used:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(u.Routes, func(a, b incident.QuotaUse) int { return cmp.Compare(b.Used, a.Used) })
 	u.Routes = u.Routes[:min(len(u.Routes), 10)]
 	return u
 }

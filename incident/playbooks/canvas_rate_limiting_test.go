@@ -2,6 +2,7 @@ package playbooks_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -104,7 +105,7 @@ func TestCanvasRateLimiting(t *testing.T) {
 		},
 		"a limit that cannot be read is for people": {
 			world: func(c *canvasHouse) {
-				c.quota.Fail(errNobody, errNobody, errNobody)
+				c.quota.Fail(slices.Repeat([]error{errNobody}, 6)...)
 				c.say("rate limits", func() health.Result { return health.Result{Status: health.Unknown, Message: "no answer"} })
 			},
 			want: incident.StateFailed,

@@ -84,6 +84,11 @@ func CompleteRecovery(e Environment, dumps Dumps, r Rebuild) incident.Playbook {
 			},
 		}},
 		r.loadData("load", dumps),
+		{ID: "looks-right", Title: "See that what the dump has is there", Do: incident.Verify{
+			Run: func(ctx context.Context, s *incident.Scope) (any, error) {
+				return nil, e.looksRight(ctx, s, dumps, "load", dumps.Live, chosenDump)
+			},
+		}},
 		r.deployNew("deploy"),
 	}
 	return incident.Playbook{
@@ -150,7 +155,7 @@ type Configured struct {
 // it. No value is kept.
 func (e Environment) openConfiguration(id string, r Rebuild) incident.Step {
 	return incident.Step{
-		ID: id, Title: "Open the encrypted copy of the variables", Replaces: []string{"./scripts/restore-environment-config.sh production"},
+		ID: id, Title: "Open the encrypted copy of the variables",
 		Do: incident.Check{Run: func(ctx context.Context, s *incident.Scope) (any, error) {
 			values, sealed, err := r.Configuration(ctx, rebuilt(s))
 			if err != nil {
@@ -192,7 +197,7 @@ func (e Environment) askSealed(id string) incident.Step {
 // configure is an action that writes all variables. Twice is the same as once.
 func (r Rebuild) configure(e Environment, id string) incident.Step {
 	return incident.Step{
-		ID: id, Title: "Write the variables", Attempts: 3,
+		ID: id, Title: "Write the variables", Attempts: 3, Replaces: []string{"./scripts/restore-environment-config.sh production"},
 		Do: incident.Action{
 			Repeat: incident.Idempotent,
 			Run: func(ctx context.Context, s *incident.Scope) (any, error) {

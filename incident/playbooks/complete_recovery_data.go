@@ -1,6 +1,7 @@
 package playbooks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,15 +59,7 @@ func (r Rebuild) loadData(id string, dumps Dumps) incident.Step {
 				if err != nil {
 					return nil, err
 				}
-				data, err := dumps.Open(ctx, from.Name)
-				if err != nil {
-					return nil, fmt.Errorf("dump %s cannot be read: %w", from.Name, err)
-				}
-				loaded, err := l.Load(ctx, plan, data)
-				if closed := data.Close(); closed != nil && err == nil {
-					s.Progress("dump %s could not be closed: %v", from.Name, closed)
-				}
-				return loaded, err
+				return dumps.load(ctx, s, l, plan, "load-plan", from)
 			},
 			Preview: func(_ context.Context, s *incident.Scope) (incident.Effect, error) {
 				from, _ := chosenDump(s)
@@ -105,7 +98,7 @@ func (r Rebuild) deployNew(id string) incident.Step {
 	}
 	do.Undo, do.Undoes = nil, ""
 	do.Preview = func(_ context.Context, s *incident.Scope) (incident.Effect, error) {
-		return incident.Effect{Call: "deploy the application to the new service", Changes: []string{"it runs " + or(s.Text("commit"), "the newest version")}}, nil
+		return incident.Effect{Call: "deploy the application to the new service", Changes: []string{"it runs " + cmp.Or(s.Text("commit"), "the newest version")}}, nil
 	}
 	s.Needs, s.Do = nil, do
 	return s

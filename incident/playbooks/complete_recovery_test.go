@@ -100,6 +100,10 @@ func TestCompleteRecovery(t *testing.T) {
 			},
 			want: incident.StateFailed, step: "approve", says: "not approved in time",
 		},
+		"a dump of which not everything arrives": {
+			world: func(r *ruin) { r.vault.dumps[0].Receipt.Tables = 7 }, want: incident.StateFailed, does: whole[:6], data: "accounts\ntasks\n",
+			step: "looks-right", says: "live has 2 tables after it was loaded, and the dump has 7",
+		},
 		"users do not accept it": {
 			world: func(r *ruin) { r.rejected = []string{"no report is made"} }, want: incident.StateFailed, does: whole, data: "accounts\ntasks\n",
 			step: "accepted", says: "no report is made",

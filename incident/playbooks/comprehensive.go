@@ -81,12 +81,17 @@ func (e Environment) deploy(id, title string, commit func(s *incident.Scope) str
 				return got, err
 			},
 			Done: func(ctx context.Context, s *incident.Scope) (any, bool, error) {
+				wanted := commit(s)
+				if wanted == "" {
+					// Not every playbook that deploys has the lock of the environment: the newest one may
+					// be another run's.
+					return nil, false, errors.New("the newest version was asked for, and which one that was is not known; look at the deployments")
+				}
 				list, err := e.Deployer.Deployments(ctx, 5)
 				if err != nil || len(list) == 0 {
 					return nil, false, err
 				}
-				// The lock of the environment keeps other runs away.
-				came := list[0].Created.After(s.Now) && strings.HasPrefix(list[0].Commit, commit(s)) && list[0].Status.Deployed()
+				came := list[0].Created.After(s.Now) && strings.HasPrefix(list[0].Commit, wanted) && list[0].Status.Deployed()
 				return list[0], came, nil
 			},
 			Undo: func(ctx context.Context, s *incident.Scope) (any, error) {

@@ -50,11 +50,8 @@ func (e Environment) allLooks() []incident.Step {
 		}
 		steps = append(steps, step)
 	}
-	doctor := e.diagnosis("diagnosis")
-	doctor.Needs, doctor.When = nil, func(*incident.Scope) (bool, string) { return e.Doctor != nil, "this environment has no doctor" }
-	deployments := e.deploymentsIfAny("deployments")
-	deployments.When = func(*incident.Scope) (bool, string) { return e.Deployer != nil, "this environment deploys nothing" }
-	return append(steps, doctor, e.developerKey("key"), e.quotaLook("quota"), deployments, e.lookBackups("backups"))
+	deployments := optional(withWhen(e.deployments("deployments"), func(*incident.Scope) (bool, string) { return e.Deployer != nil, "this environment deploys nothing" }))
+	return append(steps, e.diagnosisIfAny("diagnosis"), e.developerKey("key"), e.quotaLook("quota"), deployments, e.lookBackups("backups"))
 }
 
 // comprehensive puts together what all looks found.

@@ -2,6 +2,7 @@ package playbooks_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -68,7 +69,7 @@ func TestComprehensiveCheck(t *testing.T) {
 		},
 		"deployments that cannot be read": {
 			world: whole(func(h *deskHouse) {
-				h.platform.Fail("Deployments", errors.New("gateway"), errors.New("gateway"), errors.New("gateway"))
+				h.platform.Fail("Deployments", slices.Repeat([]error{errors.New("gateway")}, 6)...)
 			}), want: incident.StateFailed, ends: "deployment: gateway",
 		},
 		"who has only an application has that checked": {

@@ -198,9 +198,6 @@ func (e Environment) putAside(d Dumps, when incident.Condition) []incident.Step 
 	return []incident.Step{withWhen(e.backUp("put-aside", "Make a backup of what is there now"), when)}
 }
 
-// always is the condition of a step that is made in any case.
-func always(*incident.Scope) (bool, string) { return true, "" }
-
 // loader returns the Dumper as one that can load dumps.
 func (e Environment) loader() (incident.DumpLoader, error) {
 	l, can := e.Dumper.(incident.DumpLoader)

@@ -1,6 +1,7 @@
 package playbooks
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -58,15 +59,21 @@ func CredentialCompromise(e Environment, desk SecurityDesk) incident.Playbook {
 
 // renewedText says which credentials were renewed, by name.
 func renewedText(e Environment, s *incident.Scope) incident.Message {
-	var done, left []string
+	var done, half, left []string
 	for _, r := range e.Rotations {
-		if s.Did("rotate-" + r.Name) {
+		switch worthless, begun := renewed(s, r.Name); {
+		case worthless:
 			done = append(done, r.Name)
-			continue
+		case begun:
+			half = append(half, r.Name)
+		default:
+			left = append(left, r.Name)
 		}
-		left = append(left, r.Name)
 	}
-	lines := []string{"Renewed: " + or(strings.Join(done, ", "), "none"), "Left as they are: " + or(strings.Join(left, ", "), "none")}
+	lines := []string{"Renewed: " + cmp.Or(strings.Join(done, ", "), "none"), "Left as they are: " + cmp.Or(strings.Join(left, ", "), "none")}
+	if len(half) > 0 {
+		lines = append(lines, "The old ones are NOT worthless yet, and whoever has them can use them: "+strings.Join(half, ", "))
+	}
 	if !s.Did("end-sessions") {
 		lines = append(lines, "The sessions were NOT ended.")
 	}

@@ -37,7 +37,8 @@ func TestCredentialCompromise(t *testing.T) {
 		"leaving out the proof keeps the old one": {
 			world:  func(h *securityHouse) { h.unproven["SECRET_KEY"] = true },
 			answer: saying("rotate-SECRET_KEY.prove", incident.AnswerSkip, nil), parameters: map[string]string{"credential": "SECRET_KEY"},
-			does: []string{"evidence", begin, "Redeploy d3", logout},
+			does:   []string{"evidence", begin, "Redeploy d3", logout},
+			letter: "Renewed: none\nLeft as they are: CANVAS_PROD_PRIVATE_KEY\nThe old ones are NOT worthless yet, and whoever has them can use them: SECRET_KEY",
 		},
 		"a deployment that fails ends it with both valid": {
 			world: func(h *securityHouse) { h.platform.StartAs(incident.DeploymentFailed) }, want: incident.StateFailed,
@@ -65,7 +66,7 @@ func TestCredentialCompromise(t *testing.T) {
 						},
 					}
 				},
-				Repeatable: repeatable("evidence", begin, end, beginKey, endKey),
+				Repeatable: repeatable("evidence", begin, end, beginKey, endKey, "EndSessions 0"),
 			})
 		})
 	}

@@ -1,6 +1,7 @@
 package playbooks
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -58,7 +59,7 @@ type CleanCopies struct {
 
 // String says it in a line.
 func (c CleanCopies) String() string {
-	return fmt.Sprintf("From before the damage: backup %s, dump %s.", or(c.Backup, "none"), or(c.Dump, "none"))
+	return fmt.Sprintf("From before the damage: backup %s, dump %s.", cmp.Or(c.Backup, "none"), cmp.Or(c.Dump, "none"))
 }
 
 func cleanCopies(s *incident.Scope) (found CleanCopies, err error) {
@@ -96,5 +97,5 @@ func tracesOf(s *incident.Scope) string {
 	for _, a := range t.Actions[:min(len(t.Actions), 5)] {
 		all = append(all, fmt.Sprintf("%s (%d)", a.Name, a.Count))
 	}
-	return or(strings.Join(all, ", "), "nothing")
+	return cmp.Or(strings.Join(all, ", "), "nothing")
 }

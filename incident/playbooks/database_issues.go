@@ -1,8 +1,8 @@
 package playbooks
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -130,7 +130,7 @@ func databaseDecision(d Defaults) incident.Step {
 			case server.Cause == health.CauseAssertion:
 				return Decision{"restore", "data does not fit together, which no restart mends: " + server.Message}, nil
 			case server.Numbers["disk_used"] >= diskFull || server.Cause == causeDisk:
-				return Decision{"make room", "the disk is full or nearly so, which no restart changes: " + or(server.Message, fmt.Sprintf("%.0f %% are used", server.Numbers["disk_used"]))}, nil
+				return Decision{"make room", "the disk is full or nearly so, which no restart changes: " + cmp.Or(server.Message, fmt.Sprintf("%.0f %% are used", server.Numbers["disk_used"]))}, nil
 			case server.Cause == causeStarting:
 				return nil, fmt.Errorf("the server is starting or stopping (%s); wait a moment, and try again", server.Message)
 			case told && stands(service):
@@ -207,7 +207,7 @@ func databaseFindings(d Defaults) func(s *incident.Scope) incident.Message {
 			lines = append(lines, "slow_queries: "+slow)
 		}
 		v, _ := incident.Result[Decision](s, "decide")
-		return incident.Message{Title: "Database of " + s.Environment + ": " + or(v.Action, "not decided"), Text: strings.Join(append(lines, v.Why), "\n")}
+		return incident.Message{Title: "Database of " + s.Environment + ": " + cmp.Or(v.Action, "not decided"), Text: strings.Join(append(lines, v.Why), "\n")}
 	}
 }
 
@@ -222,18 +222,7 @@ func (e Environment) restartDatabase(d Defaults) []incident.Step {
 		}
 		return e.Database != nil && !s.Did("restart-helped"), "restarting the application helped, or this environment cannot restart the database"
 	}
-	again := restart("restart-database", "Restart the server of the database", e.Database)
-	again.Needs = nil
-	if do, ok := again.Do.(incident.Action); ok {
-		run := do.Run
-		do.Run = func(ctx context.Context, s *incident.Scope) (any, error) {
-			if e.Database == nil {
-				return nil, incident.Final(errors.New("this environment cannot restart the database: restart it at the platform"))
-			}
-			return run(ctx, s)
-		}
-		again.Do = do
-	}
+	again := optional(restart("restart-database", "Restart the server of the database", e.Database)) // without a Database it is never decided
 	return []incident.Step{
 		{
 			ID: "approve-restart", Title: "Restart the server of the database?", When: when,
@@ -267,7 +256,7 @@ func suggestRestore() incident.Step {
 				backups = append(backups, fmt.Sprintf("%s of %s", backupName(b), b.Created.UTC().Format(time.DateTime)))
 			}
 			return nil, fmt.Errorf("%s; find out since when, and run the playbook database-restore with a backup from before: %s; then say that this is done",
-				v.Why, or(strings.Join(backups, ", "), "the platform has none, look at the dumps"))
+				v.Why, cmp.Or(strings.Join(backups, ", "), "the platform has none, look at the dumps"))
 		}),
 	}
 }

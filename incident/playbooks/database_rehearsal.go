@@ -35,7 +35,7 @@ func (e Environment) rehearse(d Dumps, when incident.Condition, dump func(s *inc
 		e.planLoad("rehearsal-plan", "See what a rehearsal would do", d.Rehearsal, can, dump),
 		{
 			ID: "approve-rehearsal", Title: "Rehearse the restore?", When: loses,
-			Do: incident.Approve{Bound: true, Within: e.Defaults.filled().Approve, Question: func(s *incident.Scope) string {
+			Do: incident.Approve{Bound: true, Min: e.Defaults.filled().Approvers, Within: e.Defaults.filled().Approve, Question: func(s *incident.Scope) string {
 				plan, _ := incident.Result[incident.LoadPlan](s, "rehearsal-plan")
 				return fmt.Sprintf("The database %s is for rehearsals, and not empty: %s are lost.", d.Rehearsal, strings.Join(plan.Destroys, ", "))
 			}},
@@ -87,15 +87,7 @@ func (e Environment) load(id, title, planned string, d Dumps, when incident.Cond
 				if err != nil {
 					return nil, err
 				}
-				r, err := d.Open(ctx, from.Name)
-				if err != nil {
-					return nil, fmt.Errorf("dump %s cannot be read: %w", from.Name, err)
-				}
-				loaded, err := l.Load(ctx, plan, r)
-				if closed := r.Close(); closed != nil && err == nil {
-					s.Progress("dump %s could not be closed: %v", from.Name, closed)
-				}
-				return loaded, err
+				return d.load(ctx, s, l, plan, planned, from)
 			},
 			// It says what is so now, and not what was so when the plan was made: an approval
 			// that is bound to it is void if that has changed.
@@ -121,6 +113,22 @@ func (e Environment) load(id, title, planned string, d Dumps, when incident.Cond
 			},
 		},
 	}
+}
+
+// load loads a dump as a plan says, which the step planned made.
+func (d Dumps) load(ctx context.Context, s *incident.Scope, l incident.DumpLoader, plan incident.LoadPlan, planned string, from Dump) (incident.Loaded, error) {
+	r, err := d.Open(ctx, from.Name)
+	if err != nil {
+		return incident.Loaded{}, fmt.Errorf("dump %s cannot be read: %w", from.Name, err)
+	}
+	loaded, err := l.Load(ctx, plan, r)
+	if closed := r.Close(); closed != nil && err == nil {
+		s.Progress("dump %s could not be closed: %v", from.Name, closed)
+	}
+	if errors.Is(err, incident.ErrStale) {
+		err = fmt.Errorf("%w; nothing was loaded: go back to the step %s, and agree again", err, planned)
+	}
+	return loaded, err
 }
 
 // looksRight returns nil if what was loaded is what the dump has.

@@ -1,6 +1,7 @@
 package playbooks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,7 +24,9 @@ func DatabaseRestore(e Environment, dumps Dumps) incident.Playbook {
 	d := e.Defaults.filled()
 	const prepare, act, verify = "Choose and agree", "Restore", "Verify"
 	steps := []incident.Step{
-		{ID: "look", Title: "Look at what can be restored", Phase: prepare, OnFailure: incident.GoOn, Do: incident.Parallel{Collect: true, Steps: []incident.Step{
+		// Before everything that people may go back to: later they would see what the run did.
+		withPhase(prepare, optional(withWhen(e.frozen("freeze"), e.hasStopper))), e.stopped("stop", e.hasStopper),
+		{ID: "look", Title: "Look at what can be restored", OnFailure: incident.GoOn, Do: incident.Parallel{Collect: true, Steps: []incident.Step{
 			replacing(e.lookBackups("backups"), "railway database backups --environment production"),
 			lookDumps("dumps", dumps),
 		}}},
@@ -39,9 +42,9 @@ func DatabaseRestore(e Environment, dumps Dumps) incident.Playbook {
 		e.tell("tell-begin", "identified", func(*incident.Scope) incident.Message {
 			return incident.Message{Title: "The database is being restored", Text: "The application cannot be used meanwhile."}
 		}),
-		withPhase(act, withWhen(e.freeze("freeze"), e.hasStopper)),
+		withPhase(act, optional(withWhen(e.freeze("freeze"), e.hasStopper))),
 	)
-	steps = append(steps, e.stop("stop", "Stop the application, so that nothing is written that would be lost", e.hasStopper)...)
+	steps = append(steps, e.stop("stop", "Stop the application, so that nothing is written that would be lost", both(e.hasStopper, wasRunning))...)
 	steps = append(steps, e.putAside(dumps, func(s *incident.Scope) (bool, string) {
 		backup, _ := fromBackup(s)
 		return !backup || e.Dumper != nil && dumps.kept(), "no dump can be made, and a backup made now is deleted by the restore"
@@ -54,10 +57,10 @@ func DatabaseRestore(e Environment, dumps Dumps) incident.Playbook {
 				return nil, e.looksRight(ctx, s, dumps, "load", dumps.Live, chosenDump)
 			},
 		}},
-		e.start("start", e.hasStopper),
-		withPhase(verify, e.databaseWell("database-well", d)),
-		replacing(well("well", "See that the application is well", d.Recover, d.Times, e.Probes.Application), "./scripts/health-check.sh production"),
-		withWhen(e.unfreeze("unfreeze"), func(s *incident.Scope) (bool, string) { return s.Did("freeze"), "nothing was frozen" }),
+		e.start("start", both(e.hasStopper, wasRunning)),
+		withPhase(verify, withWhen(e.databaseWell("database-well", d), wasRunning)),
+		replacing(withWhen(well("well", "See that the application is well", d.Recover, d.Times, e.Probes.Application), wasRunning), "./scripts/health-check.sh production"),
+		optional(withWhen(e.unfreeze("unfreeze"), func(s *incident.Scope) (bool, string) { return s.Did("freeze"), "nothing was frozen" })),
 		e.tell("tell-resolved", "resolved", e.restoredText),
 		e.inform("tell-operators", e.restoredText),
 	)
@@ -78,6 +81,13 @@ func DatabaseRestore(e Environment, dumps Dumps) incident.Playbook {
 
 func (e Environment) hasStopper(*incident.Scope) (bool, string) {
 	return e.Stopper != nil && e.Freezer != nil, "this environment cannot stop the application, or keep the platform from deploying; it goes on writing meanwhile"
+}
+
+// wasRunning is the condition that the application was not stopped before the restore, as
+// it is after a breach: then it stays so.
+func wasRunning(s *incident.Scope) (bool, string) {
+	before, _ := incident.Result[incident.StopState](s, "stop-before")
+	return !before.Stopped, "the application was stopped before the restore, and stays so until a person starts it"
 }
 
 func fromDump(s *incident.Scope) (bool, string) {
@@ -132,7 +142,7 @@ func chosenCopy(s *incident.Scope) (Chosen, error) {
 			all = append(all, found.ID)
 		}
 	}
-	return Chosen{}, fmt.Errorf("there is no such %s; those that there are: %s", s.Text("from"), or(strings.Join(all, ", "), "none"))
+	return Chosen{}, fmt.Errorf("there is no such %s; those that there are: %s", s.Text("from"), cmp.Or(strings.Join(all, ", "), "none"))
 }
 
 // chosenDump returns the dump that was chosen.
@@ -260,6 +270,9 @@ func (e Environment) restoredText(s *incident.Scope) incident.Message {
 	}
 	if r, ok := incident.Result[incident.Restored](s, "restore"); ok && r.Kept != "" {
 		text += " The platform keeps the former data: " + r.Kept + "."
+	}
+	if running, why := wasRunning(s); !running {
+		text += " " + strings.ToUpper(why[:1]) + why[1:] + "."
 	}
 	return incident.Message{Title: "The database was restored", Text: text}
 }

@@ -1,6 +1,7 @@
 package playbooks_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"go.acu.edu.au/runbook/alert"
 	"go.acu.edu.au/runbook/health"
 	"go.acu.edu.au/runbook/incident"
 	"go.acu.edu.au/runbook/incident/incidenttest"
@@ -75,6 +77,20 @@ func restoreCases() map[string]restoreCase {
 		},
 		"a platform that cannot stop the application": {
 			parameters: old, world: func(h *dataHouse, _ *playbooks.Dumps) { h.Stopper = nil },
+			does: []string{asideDump, "RestoreBackup b3"}, data: "accounts\ntasks\n",
+		},
+		"what was stopped and frozen for another reason stays so": {
+			parameters: old, world: func(h *dataHouse, _ *playbooks.Dumps) {
+				_, err := h.platform.Stop(h.t.Context())
+				require.NoError(h.t, err)
+				_, err = h.platform.SetDeployFreeze(h.t.Context(), true)
+				require.NoError(h.t, err)
+				h.say("application", down("it is stopped"))
+			},
+			does: []string{asideDump, "RestoreBackup b3"}, data: "accounts\ntasks\n",
+		},
+		"a platform that cannot be kept from deploying": {
+			parameters: old, world: func(h *dataHouse, _ *playbooks.Dumps) { h.Freezer = nil },
 			does: []string{asideDump, "RestoreBackup b3"}, data: "accounts\ntasks\n",
 		},
 		"nobody approves": {
@@ -215,6 +231,32 @@ func TestDatabaseRestoreIsNotGoodUntilTheDatabaseIs(t *testing.T) {
 				Check: func(t testing.TB, run incident.Run) {
 					assert.Equal(t, incident.StepFailed, run.Step("database-well").State)
 					assert.Equal(t, incident.StepPending, run.Step("tell-resolved").State)
+				},
+			}
+		},
+		Repeatable: func(effect string) bool { return effect == asideDump },
+	})
+}
+
+// What is in a database may change after people have agreed to losing it: then nothing is
+// loaded, and it is said where to go back to.
+func TestDatabaseRestoreLoadsWhatWasAgreedTo(t *testing.T) {
+	incidenttest.TestPlaybook(t, incidenttest.PlaybookHarness{
+		Want: incident.StateFailed,
+		New: func(t testing.TB) incidenttest.PlaybookCase {
+			h := newDataHouse(t)
+			h.platform.SetTarget("rehearsal", "")
+			h.platform.SetTarget("live", "accounts\n")
+			tell := h.Tell
+			h.Tell = func(ctx context.Context, p alert.Post) error { // after they have agreed
+				h.platform.SetTarget("live", "accounts\nusers\n")
+				return tell(ctx, p)
+			}
+			return incidenttest.PlaybookCase{
+				Playbook: playbooks.DatabaseRestore(h.Environment, h.vault.keeping()), Effects: h.effects, Parameters: map[string]string{"from": "dump"},
+				Check: func(t testing.TB, run incident.Run) {
+					assert.Contains(t, run.Step("load").Message, "nothing was loaded: go back to the step load-plan")
+					assert.Equal(t, "accounts\nusers\n", h.platform.Target("live"))
 				},
 			}
 		},

@@ -63,20 +63,24 @@ type Defaults struct {
 	// Security is where a suspected breach is told. Required by the playbooks about
 	// security: there is no address for it in the runbook.
 	Security string
-	// BreachNotice is the time after which a notifiable breach must have been notified.
+	// BreachNotice is how long it may take to settle whether a suspected breach must be
+	// notified.
 	BreachNotice time.Duration
 }
 
-// RunbookDefaults are the values of the operations runbook; what it leaves open is
-// stated here.
+// RunbookDefaults are the values of the operations runbook, and choices of ours for what it
+// leaves open.
 func RunbookDefaults() Defaults {
 	return Defaults{
 		AsyncWorkers: 8, CanvasRateSlow: 100, CanvasRateLimited: 120, MemoryLimitMB: 1024, MaxConcurrentTasks: 5,
 		BatchSize: 25, ParallelProcessing: 3, ProgressInterval: 5,
 		ResponseTime: 5 * time.Second, ErrorRate: 0.05, MemoryWarning: 80, Memory: 90, RecentErrors: 5, SlowTask: 5 * time.Minute,
-		RecentDeployment: 4 * time.Hour, Settle: 30 * time.Second, Recover: 10 * time.Minute, Times: 3,
-		CanvasPoll: time.Minute, CanvasAway: 24 * time.Hour, BackupAge: 26 * time.Hour, DumpAge: 26 * time.Hour,
-		CredentialAge: 90 * 24 * time.Hour, Calm: 15 * time.Minute, Approve: 30 * time.Minute, Approvers: 1,
+		Times: 3, CanvasPoll: time.Minute,
+		// The runbook names none of these. Backups and dumps are made daily, and may be two
+		// hours late.
+		RecentDeployment: 4 * time.Hour, Settle: 30 * time.Second, Recover: 10 * time.Minute, CanvasAway: 24 * time.Hour,
+		BackupAge: 26 * time.Hour, DumpAge: 26 * time.Hour, CredentialAge: 90 * 24 * time.Hour,
+		Calm: 15 * time.Minute, Approve: 30 * time.Minute, Approvers: 1,
 		// Privacy Act 1988 (Cth), section 26WH: an assessment of a suspected breach within 30
 		// days.
 		BreachNotice: 30 * 24 * time.Hour,

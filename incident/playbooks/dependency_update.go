@@ -1,10 +1,12 @@
 package playbooks
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,22 +48,19 @@ func DependencyUpdate(e Environment, p Promotion, tools Toolchain) incident.Play
 	}
 	needs := []incident.Need{{Name: "Promotion.Before", Met: len(p.Before) > 0}}
 	for i, stage := range p.Before {
-		name := stage.name()
-		steps = append(steps, stage.promote(name)...)
-		if i == 0 {
-			for n := range steps {
-				if steps[n].ID == name+"-deploy" {
-					steps[n].Replaces = []string{"./scripts/deploy-test.sh"}
-				}
-			}
-			steps = append(steps, tools.tests("security-tests", commitOf))
+		if i > 0 {
+			steps = append(steps, stage.promote(stage.name())...)
+			continue
 		}
+		steps = append(steps, stage.promote(stage.name(), "./scripts/deploy-test.sh")...)
+		steps = append(steps, tools.tests("security-tests", commitOf))
 	}
 	steps = append(steps,
 		p.window("window"),
 		incident.Step{ID: "approve", Title: "Deploy the update to " + e.name() + "?", Do: incident.Approve{
 			Bound: true, Within: d.Approve, Question: func(s *incident.Scope) string { return p.evidence(s) },
 		}},
+		p.stillOpen("window-open", "window"),
 	)
 	steps = append(steps, e.promote(e.name(), "./scripts/deploy-production.sh")...)
 	steps = append(steps, tools.audit("audit-again"), e.inform("tell-operators", func(s *incident.Scope) incident.Message {
@@ -109,13 +108,27 @@ func (p Promotion) window(id string) incident.Step {
 		ID: id, Title: "Wait for a maintenance window",
 		When: func(*incident.Scope) (bool, string) { return len(p.Windows) > 0, "no windows are agreed" },
 		Do: incident.Wait{Within: 14 * 24 * time.Hour, Every: 15 * time.Minute, Until: func(context.Context, *incident.Scope) (any, bool, error) {
-			now := time.Now()
-			for _, w := range p.Windows {
-				if w.Contains(now) {
-					return nil, true, nil
-				}
+			return nil, p.open(time.Now()), nil
+		}},
+	}
+}
+
+// open reports whether the last environment may be changed at a time.
+func (p Promotion) open(at time.Time) bool {
+	return len(p.Windows) == 0 || slices.ContainsFunc(p.Windows, func(w health.Window) bool { return w.Contains(at) })
+}
+
+// stillOpen is a step that sees that the window was not over before people approved. If it
+// was, the next one is waited for, and they are asked again.
+func (p Promotion) stillOpen(id, wait string) incident.Step {
+	return incident.Step{
+		ID: id, Title: "See that the window is still open", OnFailure: incident.GoTo(wait), Attempts: 1,
+		When: func(*incident.Scope) (bool, string) { return len(p.Windows) > 0, "no windows are agreed" },
+		Do: incident.Check{Run: func(_ context.Context, s *incident.Scope) (any, error) {
+			if !s.Planning && !p.open(time.Now()) {
+				return nil, incident.Final(errors.New("it was over before people had approved"))
 			}
-			return nil, false, nil
+			return nil, nil
 		}},
 	}
 }
@@ -130,7 +143,7 @@ func (p Promotion) evidence(s *incident.Scope) string {
 		if ok {
 			state = fmt.Sprintf("%d checks are well", len(checks))
 		}
-		lines = append(lines, fmt.Sprintf("%s: deployment %s, %s.", stage.name(), or(deployed.ID, "unknown"), state))
+		lines = append(lines, fmt.Sprintf("%s: deployment %s, %s.", stage.name(), cmp.Or(deployed.ID, "unknown"), state))
 	}
 	if s.Did("security-tests") {
 		lines = append(lines, "The tests of security pass.")

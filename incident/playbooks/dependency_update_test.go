@@ -72,6 +72,15 @@ func TestDependencyUpdate(t *testing.T) {
 		"production waits for its window": {
 			parameters: given, windows: []health.Window{{From: health.At(2, 0), For: 2 * time.Hour, Zone: time.UTC}}, does: []string{test, beta, production},
 		},
+		"a window that is over before people approve": {
+			parameters: given, windows: []health.Window{{From: health.At(2, 0), For: 2 * time.Hour, Zone: time.UTC}}, does: []string{test, beta, production},
+			answer: func(q incident.Question) incident.Answer {
+				if q.Step == "approve" && q.Asked.Hour() < 3 { // of the first night
+					time.Sleep(28 * time.Minute)
+				}
+				return agreeing(q)
+			},
+		},
 		"somebody says no to production": {
 			parameters: given, answer: saying("approve", incident.AnswerDeny, nil), want: incident.StateFailed, does: []string{test, beta},
 		},

@@ -36,7 +36,7 @@ func EndOfDay(e Environment, sources ...FigureSource) incident.Playbook {
 				look("redis", "Look at the cache", e.Probes.Redis),
 				look("canvas", "Look at Canvas through the application", e.Probes.Canvas),
 				look("platform", "Look at what is said of the platform", e.Probes.Platform),
-				withWhen(e.deploymentsIfAny("deployments"), func(*incident.Scope) (bool, string) { return e.Deployer != nil, "this environment deploys nothing" }),
+				optional(withWhen(e.deployments("deployments"), func(*incident.Scope) (bool, string) { return e.Deployer != nil, "this environment deploys nothing" })),
 				e.lookBackups("backups"),
 				e.reckon("figures", "day", sources),
 			}}},
@@ -55,13 +55,6 @@ func EndOfDay(e Environment, sources ...FigureSource) incident.Playbook {
 // reporting makes a run fail of which the report reached nobody.
 func reporting(s incident.Step) incident.Step {
 	s.Title, s.Attempts, s.Backoff, s.OnFailure, s.When = "Send the report", 5, 10*time.Second, incident.Abort, nil
-	return s
-}
-
-// deploymentsIfAny is the look at the deployments without the need of a platform.
-func (e Environment) deploymentsIfAny(id string) incident.Step {
-	s := e.deployments(id)
-	s.Needs = nil
 	return s
 }
 

@@ -1,6 +1,7 @@
 package playbooks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -234,7 +235,7 @@ func (r Reckoned) lines(e Environment) (all []string) {
 			before = "before: " + r.Before[i].number()
 		}
 		all = append(all, fmt.Sprintf("%s: %s (%s), of %d %s from %s to %s: %s",
-			f.Name, f.number(), before, f.Samples, or(f.Of, "samples"), e.stamp(f.First), e.stamp(f.Last), f.Source))
+			f.Name, f.number(), before, f.Samples, cmp.Or(f.Of, "samples"), e.stamp(f.First), e.stamp(f.Last), f.Source))
 	}
 	for _, n := range r.NotTold {
 		all = append(all, "not told: "+n)

@@ -1,12 +1,28 @@
 package playbooks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
 
 	"go.acu.edu.au/runbook/incident"
 )
+
+// optional is a step that is left out where there is no port for it.
+func optional(s incident.Step) incident.Step {
+	s.Needs = nil
+	return s
+}
+
+// stopped is a step that looks whether the application is stopped before the step with an
+// id stops it: what was stopped for another reason is not started again.
+func (e Environment) stopped(id string, when incident.Condition) incident.Step {
+	return incident.Step{
+		ID: id + "-before", Title: "Look whether the application is stopped", When: when,
+		Do: incident.Check{Run: func(ctx context.Context, _ *incident.Scope) (any, error) { return e.Stopper.Stopped(ctx) }},
+	}
+}
 
 // stop are the steps that take the application off the network, and see that it is. A
 // deployment would start it again: freeze those before. Its undo starts it.
@@ -32,7 +48,7 @@ func (e Environment) stop(id, title string, when incident.Condition) []incident.
 			Do: incident.Verify{Every: 5 * time.Second, Run: func(ctx context.Context, _ *incident.Scope) (any, error) {
 				state, err := e.Stopper.Stopped(ctx)
 				if err == nil && !state.Stopped {
-					err = errors.New(or(state.Reason, "some of its processes still run"))
+					err = errors.New(cmp.Or(state.Reason, "some of its processes still run"))
 				}
 				return state, err
 			}},
@@ -52,6 +68,12 @@ func (e Environment) start(id string, when incident.Condition) incident.Step {
 			},
 		},
 	}
+}
+
+// approved is the condition that people have approved something. What would be done then is
+// planned before they have: an approval that is bound to it shows it to them.
+func approved(step string) incident.Condition {
+	return func(s *incident.Scope) (bool, string) { return s.Planning || s.Did(step), "nobody approved it" }
 }
 
 // stamp writes a time for people, in their zone.

@@ -1,6 +1,7 @@
 package playbooks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ import (
 func MaintenanceWindow(e Environment, dumps Dumps) incident.Playbook {
 	const announce, work, after = "Announce", "In the window", "Afterwards"
 	bad := func(s *incident.Scope) (bool, string) {
-		return !s.Planning && s.Did("deploy") && !s.Did("validated"), "the update is well, or was not made"
+		return s.Did("deploy") && !s.Did("validated"), "the update is well, or was not made"
 	}
 	steps := []incident.Step{
 		withPhase(announce, e.agreedWindow("window")),
@@ -50,7 +51,7 @@ func MaintenanceWindow(e Environment, dumps Dumps) incident.Playbook {
 				return "The update was deployed, and not everything is well: " + o.Message + "."
 			},
 		}},
-		withWhen(e.rollback("roll-back", "after"), both(bad, func(s *incident.Scope) (bool, string) { return s.Did("approve-rollback"), "nobody approved it" })),
+		withWhen(e.rollback("roll-back", "after"), both(bad, approved("approve-rollback"))),
 		withPhase(after, withWhen(e.everything("well"), func(s *incident.Scope) (bool, string) {
 			return s.Planning || !s.Did("validated"), "everything was checked after the work"
 		})),
@@ -118,7 +119,7 @@ func (e Environment) tellWindow(id, status, title string, replaces ...string) in
 	do, _ := s.Do.(incident.Notice)
 	do.Send = func(ctx context.Context, s *incident.Scope, m incident.Message) error {
 		w, _ := incident.Result[Window](s, "window")
-		return e.Tell(ctx, alert.Post{ID: or(s.Incident, s.Run), Title: m.Title, Body: m.Text, Status: status, By: by(s), From: w.From, To: w.To, Last: status == "completed"})
+		return e.Tell(ctx, alert.Post{ID: cmp.Or(s.Incident, s.Run), Title: m.Title, Body: m.Text, Status: status, By: by(s), From: w.From, To: w.To, Last: status == "completed"})
 	}
 	s.Do = do
 	return s

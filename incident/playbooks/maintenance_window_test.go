@@ -3,6 +3,7 @@ package playbooks_test
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -60,7 +61,7 @@ func TestMaintenanceWindow(t *testing.T) {
 			want: incident.StateFailed, does: []string{backup, dump}, told: []string{"scheduled", "in_progress"},
 		},
 		"no backup, no work": {
-			parameters: tonight, world: func(h *dataHouse) { h.platform.Fail("CreateBackup", incident.ErrUnsupported) },
+			parameters: tonight, world: func(h *dataHouse) { h.platform.Fail("CreateBackup", incident.ErrUnsupported, incident.ErrUnsupported) },
 			want: incident.StateFailed, told: []string{"scheduled", "in_progress"},
 		},
 	} {
@@ -103,4 +104,51 @@ type slowBackups struct{ *incidenttest.Platform }
 func (b slowBackups) CreateBackup(ctx context.Context, name string) (incident.Backup, error) {
 	time.Sleep(3 * time.Hour)
 	return b.Platform.CreateBackup(context.WithoutCancel(ctx), name)
+}
+
+// People see what they approve: the rollback that would be made.
+func TestMaintenanceWindowShowsTheWayBack(t *testing.T) {
+	incidenttest.TestPlaybook(t, incidenttest.PlaybookHarness{
+		New: func(t testing.TB) incidenttest.PlaybookCase {
+			h := newDataHouse(t)
+			h.Defaults.Times, h.Defaults.Recover = 1, time.Minute
+			h.say("task", until(func() bool { return !h.runs("3333333") }, down("no result")))
+			var effects []incident.Effect
+			return incidenttest.PlaybookCase{
+				Playbook: playbooks.MaintenanceWindow(h.Environment, h.vault.keeping()), Effects: h.effects,
+				Parameters: map[string]string{"start": "2000-01-04 02:30", "zone": "UTC", "commit": "3333333"},
+				Answer: func(q incident.Question) incident.Answer {
+					if q.Step == "approve-rollback" {
+						effects = q.Effects
+					}
+					return agreeing(q)
+				},
+				Check: func(t testing.TB, _ incident.Run) {
+					if assert.Len(t, effects, 1) {
+						assert.Contains(t, effects[0].Call, "roll back production to deployment d2")
+					}
+				},
+			}
+		},
+		Repeatable: repeatable("Keep runbook-run-1-dump"),
+	})
+}
+
+// Which deployment is the newest version that was asked for is not known: nothing that
+// another run deployed meanwhile is taken for it.
+func TestMaintenanceWindowDoesNotGuess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newDataHouse(t)
+		for _, s := range playbooks.MaintenanceWindow(h.Environment, h.vault.keeping()).Steps {
+			if s.ID != "deploy" {
+				continue
+			}
+			scope := &incident.Scope{Now: time.Now()}
+			time.Sleep(time.Minute)
+			h.platform.Deploy(incident.Deployment{Commit: "9999999"})
+			_, done, err := s.Do.(incident.Action).Done(t.Context(), scope)
+			require.ErrorContains(t, err, "which one that was is not known")
+			assert.False(t, done)
+		}
+	})
 }

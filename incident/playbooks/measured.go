@@ -1,6 +1,7 @@
 package playbooks
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,7 +40,8 @@ type Measured struct {
 func (m Measured) well() bool { return m.Share <= 1 }
 
 // worthwhile is how much of what was measured before may be left after a change that is
-// to be kept: less of a difference is noise.
+// to be kept. It is a choice: a change that brings less than a fifth is not worth having, and
+// may be noise.
 const worthwhile = 0.8
 
 // between is the time between two samples of one measurement.
@@ -48,7 +50,7 @@ const between = 5 * time.Second
 // measure takes the samples, and returns the middle one.
 func (g gauge) measure(ctx context.Context) (Measured, error) {
 	var all []Measured
-	for i := range or(g.samples, 3) {
+	for i := range cmp.Or(g.samples, 3) {
 		if i > 0 {
 			if err := pause(ctx, between); err != nil {
 				return Measured{}, err
@@ -60,15 +62,7 @@ func (g gauge) measure(ctx context.Context) (Measured, error) {
 		}
 		all = append(all, Measured{share, text})
 	}
-	slices.SortStableFunc(all, func(a, b Measured) int {
-		switch {
-		case a.Share < b.Share:
-			return -1
-		case a.Share > b.Share:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(all, func(a, b Measured) int { return cmp.Compare(a.Share, b.Share) })
 	return all[len(all)/2], nil
 }
 
@@ -87,7 +81,7 @@ func pause(ctx context.Context, d time.Duration) error {
 // measuring is a step that measures.
 func measuring(id, title string, g gauge) incident.Step {
 	return incident.Step{
-		ID: id, Title: title, Timeout: or(g.timeout, 2*time.Minute),
+		ID: id, Title: title, Timeout: cmp.Or(g.timeout, 2*time.Minute),
 		Do: incident.Check{Run: func(ctx context.Context, _ *incident.Scope) (any, error) { return g.measure(ctx) }},
 	}
 }
@@ -101,7 +95,7 @@ func holding(id, title string, g gauge, v incident.Verify) incident.Step {
 		}
 		return m, err
 	}
-	return incident.Step{ID: id, Title: title, Timeout: or(g.timeout, 2*time.Minute), Do: v}
+	return incident.Step{ID: id, Title: title, Timeout: cmp.Or(g.timeout, 2*time.Minute), Do: v}
 }
 
 // calmly is how a verify looks for something to be well all the time for so long.
@@ -154,7 +148,7 @@ type trial struct {
 func (t trial) steps(e Environment) []incident.Step {
 	d, before := e.Defaults.filled(), t.id+"-measured"
 	within := slices.Concat(t.forward, []incident.Step{
-		{ID: "settle", Title: "Let it take effect", Do: incident.Sleep{For: or(t.settle, d.Settle)}},
+		{ID: "settle", Title: "Let it take effect", Do: incident.Sleep{For: cmp.Or(t.settle, d.Settle)}},
 		measuring("after", "Measure "+t.gauge.name+" again", t.gauge),
 		{ID: "verdict", Title: "See whether it helped", Do: checkOf(verdict)},
 	})

@@ -1,6 +1,7 @@
 package playbooks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,9 @@ func (e Environment) settings(id string, names ...string) incident.Step {
 			}
 			found := Settings{Values: make(map[string]string)}
 			for _, name := range names {
+				if err := recordable(name); err != nil {
+					return nil, err
+				}
 				if value, ok := now.Values[name]; ok {
 					found.Values[name] = value.Reveal()
 				}
@@ -110,19 +114,18 @@ func (e Environment) putBackSteps(id, title string, of func(s *incident.Scope) (
 					if !ok {
 						return nil, incident.Final(errors.New("what was there before is not known"))
 					}
-					_, err := e.Variables.SetVariables(ctx, changed.back())
-					return changed, err
+					return e.wrote(ctx, changed, changed.back())
 				},
 				Preview: func(_ context.Context, s *incident.Scope) (incident.Effect, error) {
 					changed, _ := of(s)
 					return incident.Effect{
 						Call:    fmt.Sprintf("set %s of %s to what was there before, without deploying", namesOf(changed), e.name()),
-						Changes: []string{"as it was before: " + or(assignments(changed.Before), "not set")},
+						Changes: []string{"as it was before: " + cmp.Or(assignments(changed.Before), "not set")},
 					}, nil
 				},
 			},
 		},
-		withWhen(e.redeploy(id+"-deploy", "Deploy with what was there before"), wasSet),
+		withWhen(e.redeployAfter(id, "Deploy with what was there before"), wasSet),
 		{
 			ID: id + "-prove", Title: "See that the application got it", Needs: needs, When: wasSet,
 			Do: incident.Verify{Run: func(ctx context.Context, s *incident.Scope) (any, error) {

@@ -65,7 +65,7 @@ func (e Environment) oldSecrets(id string) []incident.Step {
 			all, _ := incident.Result[[]CredentialAge](s, id)
 			for _, c := range all {
 				if c.Name == name {
-					return c.Old && s.Yes("rotate") && s.Did("approve-rotation"), "it is not too old, or nothing is to be renewed"
+					return c.Old && s.Yes("rotate"), "it is not too old, or nothing is to be renewed"
 				}
 			}
 			return false, "how old it is was not told"
@@ -77,13 +77,13 @@ func (e Environment) oldSecrets(id string) []incident.Step {
 			When: func(s *incident.Scope) (bool, string) {
 				return s.Yes("rotate") && len(tooOld(s)) > 0, "none is too old, or nothing is to be renewed"
 			},
-			Do: incident.Approve{Within: d.Approve, Question: func(s *incident.Scope) string {
+			Do: incident.Approve{Bound: true, Within: d.Approve, Question: func(s *incident.Scope) string {
 				return fmt.Sprintf("Older than %.0f days: %s. Each is renewed so that the former one works until the new one is proven.", d.CredentialAge.Hours()/24, strings.Join(tooOld(s), ", "))
 			}},
 		},
 	}
 	for _, r := range e.Rotations {
-		steps = append(steps, e.rotate(r, old(r.Name)))
+		steps = append(steps, e.rotate(r, both(old(r.Name), approved("approve-rotation"))))
 	}
 	return steps
 }
@@ -127,8 +127,11 @@ func checkedText(s *incident.Scope) string {
 		if c.Old {
 			line += ", which is too old"
 		}
-		if s.Did("rotate-" + c.Name) {
+		switch worthless, renewed := renewed(s, c.Name); {
+		case worthless:
 			line += "; renewed"
+		case renewed:
+			line += "; renewed, and the old one is NOT worthless yet"
 		}
 		lines = append(lines, line)
 	}

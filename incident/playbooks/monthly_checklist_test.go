@@ -43,6 +43,7 @@ func TestMonthlyChecklist(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var said string
+			var shown []string
 			incidenttest.TestPlaybook(t, incidenttest.PlaybookHarness{
 				New: func(t testing.TB) incidenttest.PlaybookCase {
 					h := newDataHouse(t)
@@ -56,11 +57,26 @@ func TestMonthlyChecklist(t *testing.T) {
 						c.world(h)
 					}
 					return incidenttest.PlaybookCase{
-						Playbook: playbooks.MonthlyChecklist(h.Environment, h.vault.keeping(), playbooks.Toolchain{}), Effects: h.effects, Parameters: c.parameters, Answer: c.answer,
+						Playbook: playbooks.MonthlyChecklist(h.Environment, h.vault.keeping(), playbooks.Toolchain{}), Effects: h.effects, Parameters: c.parameters,
+						Answer: func(q incident.Question) incident.Answer {
+							if q.Step == "approve-rotation" {
+								shown = nil
+								for _, e := range q.Effects {
+									shown = append(shown, e.Destroys...)
+								}
+							}
+							if c.answer != nil {
+								return c.answer(q)
+							}
+							return agreeing(q)
+						},
 						Check: func(t testing.TB, run incident.Run) {
 							assert.Equal(t, c.does, h.effects(), stepsOf(run))
 							for _, text := range c.says {
 								assert.Contains(t, said, text)
+							}
+							if c.parameters != nil {
+								assert.Equal(t, []string{"the old SECRET_KEY: who still uses it is shut out"}, shown)
 							}
 						},
 					}

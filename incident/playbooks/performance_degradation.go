@@ -222,7 +222,11 @@ type Scaled struct {
 
 // tryReplica is a trial of one more replica, in the region that has most.
 func (e Environment) tryReplica(t trial) trial {
-	look := func(ctx context.Context, _ *incident.Scope) (any, error) {
+	before := func(s *incident.Scope) (Scaled, bool) { return incident.Result[Scaled](s, "set-before") }
+	look := func(ctx context.Context, s *incident.Scope) (any, error) {
+		if earlier, ok := before(s); ok && made(s, "set") {
+			return earlier, nil // the run came here before: one more is there already, or was tried
+		}
 		now, err := e.Scaler.Scale(ctx)
 		if err != nil {
 			return nil, err
@@ -233,7 +237,6 @@ func (e Environment) tryReplica(t trial) trial {
 		most := slices.MaxFunc(now.Regions, func(a, b incident.RegionScale) int { return a.Replicas - b.Replicas })
 		return Scaled{most.Region, most.Replicas, most.Replicas + 1}, nil
 	}
-	before := func(s *incident.Scope) (Scaled, bool) { return incident.Result[Scaled](s, "set-before") }
 	t.forward = []incident.Step{
 		{ID: "set-before", Title: "Look at how many replicas there are", Do: incident.Check{Run: look}},
 		e.scaled("set", "Add a replica", before, func(c Scaled) int { return c.After }),
@@ -264,7 +267,11 @@ func (e Environment) scaled(id, title string, of func(s *incident.Scope) (Scaled
 				if !ok || to(c) < 1 {
 					return nil, incident.Final(errors.New("how many replicas there were is not known"))
 				}
-				_, err := e.Scaler.SetScale(ctx, incident.Scale{Regions: []incident.RegionScale{{Region: c.Region, Replicas: to(c)}}})
+				wanted := incident.RegionScale{Region: c.Region, Replicas: to(c)}
+				now, err := e.Scaler.SetScale(ctx, incident.Scale{Regions: []incident.RegionScale{wanted}})
+				if err == nil && !slices.Contains(now.Regions, wanted) {
+					err = fmt.Errorf("the platform says that it was not done: in all regions there are %d replicas", now.Replicas())
+				}
 				return c, err
 			},
 			Preview: func(_ context.Context, s *incident.Scope) (incident.Effect, error) {

@@ -1,6 +1,7 @@
 package playbooks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,7 +53,7 @@ func (e Environment) responsiveness() gauge {
 			return failing, "it does not answer: " + cut(r.Message, 200), nil
 		}
 		if !timed {
-			took = or(r.Duration, time.Since(began)).Seconds()
+			took = cmp.Or(r.Duration, time.Since(began)).Seconds()
 		}
 		share, text := took/d.ResponseTime.Seconds(), fmt.Sprintf("it takes %s (limit %v)", seconds(took), d.ResponseTime)
 		if counted {

@@ -47,6 +47,12 @@ func (e Environment) rotate(r Rotation, when incident.Condition) incident.Step {
 	}
 }
 
+// renewed reports how far a credential was renewed in this run: whether the old one is
+// worthless, and whether there is a new one at all.
+func renewed(s *incident.Scope, name string) (worthless, renewed bool) {
+	return s.Did("rotate-" + name + ".end"), s.Did("rotate-" + name + ".begin")
+}
+
 func owned(owner string) string {
 	if owner == "" {
 		return ""

@@ -70,11 +70,25 @@ func (e Environment) forget(ctx context.Context, previous string) error {
 			return err
 		}
 	}
-	if e.proven(ctx, []string{previous}) == nil {
-		return nil // deployed without it already
+	proof, err := e.Variables.ProveVariables(ctx, incident.PendingVariables{Names: []string{previous}})
+	if err != nil || proof.Proven() {
+		return err // deployed without it already
 	}
-	if _, err := e.settled(ctx, new(incident.Scope), func() (incident.Deployment, error) { return e.Deployer.Redeploy(ctx) }); err != nil {
+	if _, err := e.settled(ctx, new(incident.Scope), func() (incident.Deployment, error) { return e.underWay(ctx) }); err != nil {
 		return err
 	}
 	return e.proven(ctx, []string{previous})
+}
+
+// underWay returns the deployment that is under way, which may be that of an attempt before
+// this one, or else deploys again.
+func (e Environment) underWay(ctx context.Context) (incident.Deployment, error) {
+	list, err := e.Deployer.Deployments(ctx, 1)
+	if err != nil {
+		return incident.Deployment{}, err
+	}
+	if len(list) > 0 && !list[0].Status.Settled() {
+		return list[0], nil
+	}
+	return e.Deployer.Redeploy(ctx)
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -76,10 +78,34 @@ func TestRotateSecret(t *testing.T) {
 						},
 					}
 				},
-				// A new secret that no deployment has yet may be written again, and what ends the
-				// former one may be deployed again.
-				Repeatable: repeatable("SetVariables SECRET_KEY,SECRET_KEY_PREVIOUS", "SetVariables SECRET_KEY_PREVIOUS"),
+				// A new secret that no deployment has yet may be written again, and the former one
+				// removed again; nothing is deployed twice for that.
+				Repeatable: repeatable("SetVariables SECRET_KEY,SECRET_KEY_PREVIOUS", "SetVariables SECRET_KEY_PREVIOUS", "EndSessions 0"),
 			})
 		})
 	}
+}
+
+// A deployment whose answer was lost is followed, and not made again.
+func TestRotateSecretDeploysOnceToForget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newSecurityHouse(t)
+		h.platform.Configure(map[string]string{"SECRET_KEY": "new", "SECRET_KEY_PREVIOUS": "old"})
+		h.platform.Deploy(incident.Deployment{Commit: "3333333"})
+		h.from = len(h.platform.Effects())
+		end := h.RotateSecret("SECRET_KEY", "SECRET_KEY_PREVIOUS").End
+		h.platform.StartAs(incident.DeploymentBuilding)
+		h.platform.Fail("Redeploy", incident.ErrOutcomeUnknown)
+		require.ErrorIs(t, end(t.Context()), incident.ErrOutcomeUnknown)
+		time.AfterFunc(time.Minute, func() { h.platform.SetStatus("d4", incident.DeploymentSucceeded, "") })
+		require.NoError(t, end(t.Context()))
+		assert.Equal(t, []string{"SetVariables SECRET_KEY_PREVIOUS", "Redeploy d4"}, h.effects())
+		require.NoError(t, end(t.Context()), "nothing is left to do")
+		assert.Len(t, h.effects(), 2)
+
+		// Whether it was deployed without it already could not be read: nothing is deployed.
+		h.platform.Fail("ProveVariables", incident.ErrNotPermitted)
+		require.ErrorIs(t, end(t.Context()), incident.ErrNotPermitted)
+		assert.Len(t, h.effects(), 2)
+	})
 }

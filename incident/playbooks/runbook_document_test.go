@@ -202,7 +202,7 @@ func (b *theRunbook) scripts() {
 }
 
 func (b *theRunbook) commands() {
-	b.line("\n<a id=\"commands\"></a>\n\n## Where each command is\n\nIn the sections in which it was, in their order. The command line of the platform never had commands for backups, and a restart has never applied a variable: the steps do what was meant.\n\n| Command | Section | What does it now |\n|---|---|---|")
+	b.line("\n<a id=\"commands\"></a>\n\n## Where each command is\n\nIn the sections in which it was; after the commands of a section come the lines that told a person what to do where there was no command. The command line of the platform never had commands for backups, and a restart has never applied a variable: the steps do what was meant.\n\n| Command | Section | What does it now |\n|---|---|---|")
 	for _, s := range written {
 		for i, c := range slices.Concat(s.commands, s.instructions) {
 			now := b.steps(b.under(s, c))

@@ -19,15 +19,54 @@ type section struct {
 // doneBy are the steps that carry out an instruction and do not name it themselves, as
 // "playbook: step", by the instruction.
 var doneBy = map[string]string{
+	"Notify stakeholders via Slack/email": "application-down: tell-investigating",
+	"Update status page if available":     "application-down: tell-investigating",
+
+	"Verify Canvas developer key status in Canvas admin": "canvas-authentication: key",
+	"Check private key configuration":                    "canvas-authentication: diagnosis",
+	"Validate client ID matches Canvas configuration":    "canvas-authentication: diagnosis",
+	"Check Canvas maintenance status":                    "canvas-authentication: canvas-status",
+
+	"Check database query performance":           "performance-degradation: database-server",
+	"Monitor Canvas API response times":          "performance-degradation: canvas",
+	"Analyze QA task execution patterns":         "performance-degradation: activity",
+	"Review concurrent user load":                "performance-degradation: activity",
+	"Check Canvas API response times":            "slow-qa-tasks: canvas",
+	"Monitor database query performance":         "slow-qa-tasks: database-server",
+	"Analyze WebSocket update frequency":         "slow-qa-tasks: websocket",
+	"Review QA task complexity (content volume)": "slow-qa-tasks: activity",
+
+	"Check active connections":                          "database-issues: server",
+	"Review slow query logs":                            "database-issues: server",
+	"Monitor disk space usage":                          "database-issues: server",
+	"Check backup status":                               "database-issues: backups",
 	"# Restore from backup if data corruption detected": "database-issues: suggest-restore",
-	"Notify Canvas administrators":                      "canvas-account-compromise: tell-canvas",
-	"Review security updates and patches":               "monthly-checklist: security-updates",
-	"Update dependencies and libraries":                 "monthly-checklist: dependencies",
-	"Review and rotate secrets/credentials":             "monthly-checklist: approve-rotation",
-	"Check backup integrity":                            "monthly-checklist: backups",
-	"Performance optimization review":                   "monthly-checklist: performance-review",
-	"Canvas API usage analysis":                         "monthly-checklist: canvas-usage-review",
-	"User feedback review":                              "monthly-checklist: feedback",
+
+	"Schedule maintenance notifications for users": "canvas-maintenance: announce",
+	"Prepare degraded service mode if needed":      "canvas-maintenance: degrade",
+
+	"Verify private key encoding (base64)":         "lti-configuration: diagnosis",
+	"Check client ID matches Canvas configuration": "lti-configuration: diagnosis",
+	"Validate JWT algorithm (RS256)":               "lti-configuration: diagnosis",
+	"Clear nonce cache":                            "lti-configuration: purge-nonces",
+	"Check system clock synchronization":           "lti-configuration: diagnosis",
+	"Verify nonce TTL configuration":               "lti-configuration: diagnosis",
+	"Validate deep linking URL configuration":      "lti-configuration: diagnosis",
+	"Check Canvas placement settings":              "lti-configuration: diagnosis",
+	"Verify proper message types in LTI launch":    "lti-configuration: diagnosis",
+
+	"Isolate: Consider taking affected environment offline": "suspected-breach: approve-isolation",
+	"Assess: Determine scope and impact":                    "suspected-breach: assess",
+	"Contain: Prevent further damage":                       "suspected-breach: freeze",
+	"Notify: Alert security team and stakeholders":          "suspected-breach: tell-security",
+	"Notify Canvas administrators":                          "canvas-account-compromise: tell-canvas",
+	"Review security updates and patches":                   "monthly-checklist: security-updates",
+	"Update dependencies and libraries":                     "monthly-checklist: dependencies",
+	"Review and rotate secrets/credentials":                 "monthly-checklist: approve-rotation",
+	"Check backup integrity":                                "monthly-checklist: backups",
+	"Performance optimization review":                       "monthly-checklist: performance-review",
+	"Canvas API usage analysis":                             "monthly-checklist: canvas-usage-review",
+	"User feedback review":                                  "monthly-checklist: feedback",
 }
 
 const (
@@ -69,27 +108,40 @@ var written = []section{
 	{level: 4, title: "Severity 3 - Medium (Response: 2 hours)", now: "`alert.Medium`: 2 hours, by `incident.DefaultSLAs`", playbooks: []string{"websocket-failures"}},
 	{level: 4, title: "Severity 4 - Low (Response: Next business day)", now: "`alert.Low`: the next business day, by `incident.DefaultSLAs` and the days of `alert/calendar`"},
 	{level: 3, title: "Incident Response Playbooks", now: "the playbooks below; which alert starts which is said by `alert.CriticalRules`, and what may start by itself by `incident.Automation`"},
-	{level: 4, title: "1. Application Down (Severity 1)", playbooks: []string{"application-down"}, commands: []string{
+	{level: 4, title: "1. Application Down (Severity 1)", playbooks: []string{"application-down"}, now: "`incident.Manager` logs the incident, which `alert/jira` or `alert/servicenow` has as a ticket", commands: []string{
 		"curl -f https://qa-automation.acu.edu.au/health", "railway status --environment production", "railway deployments --environment production --limit 5",
 		"./scripts/emergency-rollback.sh production", "railway logs --environment production --tail 100", healthCheck, validate,
-	}},
+	}, instructions: []string{"Notify stakeholders via Slack/email", "Update status page if available"}},
 	{level: 4, title: "2. Canvas Authentication Failure (Severity 1)", playbooks: []string{"canvas-authentication"}, commands: []string{
 		`curl -s "https://qa-automation.acu.edu.au/health/canvas?instance=prod"`, `curl -f "https://qa-automation.acu.edu.au/.well-known/jwks.json"`, restartIt, validate,
+	}, instructions: []string{
+		"Verify Canvas developer key status in Canvas admin", "Check private key configuration", "Validate client ID matches Canvas configuration", "Check Canvas maintenance status",
 	}},
 	{level: 4, title: "3. Performance Degradation (Severity 2)", playbooks: []string{"performance-degradation"}, commands: []string{
 		"./scripts/performance-check.sh production", metrics, setVariable + "ASYNC_WORKERS=8" + inIt, restartIt, setVariable + "CANVAS_RATE_LIMIT_PER_MINUTE=100" + inIt,
+	}, instructions: []string{
+		"Check database query performance", "Monitor Canvas API response times", "Analyze QA task execution patterns", "Review concurrent user load",
 	}},
 	{level: 4, title: "4. Database Issues (Severity 2)", playbooks: []string{"database-issues"}, commands: []string{
 		`curl -f "https://qa-automation.acu.edu.au/health/database"`, "railway status --environment production", restartIt,
-	}, instructions: []string{"# Scale database resources if needed (via Railway dashboard)", "# Restore from backup if data corruption detected"}},
+	}, instructions: []string{
+		"Check active connections", "Review slow query logs", "Monitor disk space usage", "Check backup status",
+		"# Scale database resources if needed (via Railway dashboard)", "# Restore from backup if data corruption detected",
+	}},
 	{level: 2, title: "Canvas-Specific Issues", playbooks: []string{"canvas-rate-limiting", "canvas-maintenance", "lti-configuration"}},
 	{level: 3, title: "Canvas API Rate Limiting", playbooks: []string{"canvas-rate-limiting"}, commands: []string{
 		`curl -s "https://qa-automation.acu.edu.au/health/canvas/rate-limits"`, setVariable + "CANVAS_RATE_LIMIT_PER_MINUTE=120" + inIt, restartIt, "./scripts/monitor-canvas-api.sh",
 	}},
 	{level: 3, title: "Canvas Maintenance Windows", playbooks: []string{"canvas-maintenance"}, commands: []string{
 		setVariable + "CANVAS_MAINTENANCE_MODE=true" + inIt, `curl -f "https://aculeo.instructure.com"`, setVariable + "CANVAS_MAINTENANCE_MODE=false" + inIt,
+	}, instructions: []string{
+		"Subscribe to Canvas status updates", "Schedule maintenance notifications for users", "Prepare degraded service mode if needed", "Document Canvas maintenance schedule",
 	}},
-	{level: 3, title: "LTI Configuration Issues", playbooks: []string{"lti-configuration"}, now: "`lti/doctor` finds what is wrong"},
+	{level: 3, title: "LTI Configuration Issues", playbooks: []string{"lti-configuration"}, now: "`lti/doctor` finds what is wrong", instructions: []string{
+		"Verify private key encoding (base64)", "Check client ID matches Canvas configuration", "Validate JWT algorithm (RS256)",
+		"Clear nonce cache", "Check system clock synchronization", "Verify nonce TTL configuration",
+		"Validate deep linking URL configuration", "Check Canvas placement settings", "Verify proper message types in LTI launch",
+	}},
 	{level: 2, title: "Performance Issues", playbooks: []string{"performance-degradation", "high-memory", "slow-qa-tasks"}},
 	{level: 3, title: "High Memory Usage", playbooks: []string{"high-memory"}, commands: []string{
 		metrics + " | jq '.memory_usage_mb'", `railway logs --environment production | grep "memory"`, restartIt,
@@ -97,6 +149,8 @@ var written = []section{
 	}},
 	{level: 3, title: "Slow QA Task Execution", playbooks: []string{"slow-qa-tasks"}, commands: []string{
 		setVariable + "BATCH_SIZE=25" + inIt, setVariable + "PARALLEL_PROCESSING_LIMIT=3" + inIt, setVariable + "PROGRESS_UPDATE_INTERVAL=5" + inIt,
+	}, instructions: []string{
+		"Check Canvas API response times", "Review QA task complexity (content volume)", "Monitor database query performance", "Analyze WebSocket update frequency",
 	}},
 	{level: 2, title: "Database Operations", playbooks: []string{"backup-verification", "database-restore", "schema-migration"}},
 	{level: 3, title: "Backup Verification", playbooks: []string{"backup-verification"}, now: "started at 07:00 by `alert/schedule.Runbook`", commands: []string{
@@ -111,6 +165,8 @@ var written = []section{
 	{level: 2, title: "Security Incidents", playbooks: []string{"suspected-breach", "credential-compromise", "canvas-account-compromise"}},
 	{level: 3, title: "Suspected Security Breach", playbooks: []string{"suspected-breach"}, now: "`incident.Evidence` is what is preserved", commands: []string{
 		`railway logs --environment production | grep -E "(failed|unauthorized|suspicious)"`, `curl -s "https://qa-automation.acu.edu.au/health/security-metrics"`, "./scripts/analyze-canvas-usage.sh",
+	}, instructions: []string{
+		"Isolate: Consider taking affected environment offline", "Assess: Determine scope and impact", "Contain: Prevent further damage", "Notify: Alert security team and stakeholders",
 	}},
 	{level: 3, title: "Credential Compromise", playbooks: []string{"credential-compromise"}, commands: []string{
 		setVariable + `SECRET_KEY="$(openssl rand -base64 32)"` + inIt, setVariable + `CANVAS_PROD_PRIVATE_KEY="new_base64_encoded_key"` + inIt, restartIt,
@@ -170,4 +226,7 @@ var scripts = []struct{ name, about string }{
 
 // notYet are the commands for which no step of the playbooks of their section stands, as
 // "section: command", with why. A command that gets one must be taken out.
-var notYet = map[string]string{}
+var notYet = map[string]string{
+	"Canvas Maintenance Windows: Subscribe to Canvas status updates":   "a probe of the status page reads it whenever it looks; nothing is told of what the page says in between",
+	"Canvas Maintenance Windows: Document Canvas maintenance schedule": "a host gives the windows as `health.Window`; nothing makes them of the schedule",
+}

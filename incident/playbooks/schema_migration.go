@@ -1,6 +1,7 @@
 package playbooks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,12 +31,10 @@ func (e Environment) migrationSteps(d Defaults, dumps Dumps) []incident.Step {
 	dump := func(*incident.Scope) (bool, string) {
 		return e.Dumper != nil && dumps.kept(), "this environment makes no dumps; the backup is all that there is"
 	}
-	off := e.dump("dump", "Put a dump off the platform too", dumps)
-	off.Needs = nil
 	return []incident.Step{
 		e.beforeMigration("before"),
 		e.backUp("backup", "Make a backup before"),
-		withWhen(off, dump),
+		optional(withWhen(e.dump("dump", "Put a dump off the platform too", dumps), dump)),
 		{ID: "approve", Title: "Migrate the schema?", Do: incident.Approve{
 			Bound: true, Min: d.Approvers, Within: d.Approve, Question: func(s *incident.Scope) string {
 				return fmt.Sprintf("The schema of %s is migrated to what the deployed application wants. What a migration deletes comes back only by a restore. The way back: %s.", e.name(), wayBack(s))
@@ -51,8 +50,14 @@ func (e Environment) migrationSteps(d Defaults, dumps Dumps) []incident.Step {
 			return nil, fmt.Errorf("the schema was migrated, and the application is not well with it; put the former version of the application back if it fits the new schema, or go back: %s", wayBack(s))
 		})},
 		e.inform("tell-operators", func(s *incident.Scope) incident.Message {
-			m, _ := incident.Result[Migrated](s, "migrate")
-			return incident.Message{Title: "The schema of " + e.name() + " was migrated", Text: m.String() + "\nThe way back: " + wayBack(s)}
+			title, did := "The schema of "+e.name()+" was migrated", ""
+			if m, ok := incident.Result[Migrated](s, "migrate"); ok {
+				did = m.String()
+			} else {
+				o, _ := s.Outcome("migrate")
+				title, did = "The schema of "+e.name()+": the migration was not seen to its end", o.Message+"."
+			}
+			return incident.Message{Title: title, Text: did + "\nThe way back: " + wayBack(s)}
 		}),
 	}
 }
@@ -81,7 +86,7 @@ func wayBack(s *incident.Scope) string {
 	if c, ok := incident.Result[Copied](s, "dump"); ok && c.Dump != nil {
 		ways = append(ways, fmt.Sprintf("the same with from=dump id=%s", c.Dump.Name))
 	}
-	return or(strings.Join(ways, ", or "), "there is none, since nothing was put aside")
+	return cmp.Or(strings.Join(ways, ", or "), "there is none, since nothing was put aside")
 }
 
 // Migrated is what a migration did.
@@ -96,10 +101,13 @@ type Migrated struct {
 
 // String says it in a line.
 func (m Migrated) String() string {
-	if m.From == m.To {
-		return "There was nothing to migrate: the schema is " + or(m.To, "as it was") + "."
+	switch {
+	case m.From == "" && m.To == "":
+		return "From which version to which is not known."
+	case m.From == m.To:
+		return "There was nothing to migrate: the schema is " + m.To + "."
 	}
-	return fmt.Sprintf("From version %s to %s.", or(m.From, "unknown"), or(m.To, "unknown"))
+	return fmt.Sprintf("From version %s to %s.", cmp.Or(m.From, "unknown"), cmp.Or(m.To, "unknown"))
 }
 
 // migrate is the action that migrates, once. That a migration ran and failed is a failure
@@ -115,7 +123,7 @@ func (e Environment) migrate(id string) incident.Step {
 					return nil, err
 				}
 				if !m.Succeeded {
-					return nil, incident.Final(fmt.Errorf("the migration failed, with the schema at %s now: %s; the way back: %s", or(m.To, "an unknown version"), lastLines(m.Output), wayBack(s)))
+					return nil, incident.Final(fmt.Errorf("the migration failed, with the schema at %s now: %s; the way back: %s", cmp.Or(m.To, "an unknown version"), lastLines(m.Output), wayBack(s)))
 				}
 				return Migrated{From: m.From, To: m.To, Deployment: m.Deployment}, nil
 			},

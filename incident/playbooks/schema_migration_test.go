@@ -95,3 +95,15 @@ func TestSchemaMigration(t *testing.T) {
 		})
 	}
 }
+
+func TestMigratedInWords(t *testing.T) {
+	t.Parallel()
+	for said, m := range map[string]playbooks.Migrated{
+		"From version 1a to 2b.":                          {From: "1a", To: "2b"},
+		"There was nothing to migrate: the schema is 2b.": {From: "2b", To: "2b"},
+		"From version unknown to 2b.":                     {To: "2b"},
+		"From which version to which is not known.":       {},
+	} {
+		assert.Equal(t, said, m.String())
+	}
+}

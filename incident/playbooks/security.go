@@ -23,6 +23,11 @@ type SecurityDesk struct {
 	// cannot reach it, and returns the receipt. It may be called again after a failure,
 	// which takes another bundle. Required by a suspected breach.
 	Preserve func(ctx context.Context, e incident.Evidence) (incident.EvidenceReceipt, error)
+	// Unusual looks for unusual use of Canvas since a time, compared with the time before
+	// it, as Analyze of package canvas/usage does of its audit log, and returns what it
+	// found, a line each, with persons numbered and not named. It changes nothing. Nil
+	// means that nobody looks for it.
+	Unusual func(ctx context.Context, since time.Time) (found []string, err error)
 }
 
 // needs are what all playbooks about security cannot do without.
@@ -59,7 +64,7 @@ type Preserved struct {
 
 // String says it in a line.
 func (p Preserved) String() string {
-	text := fmt.Sprintf("%d bytes, sha256 %s", p.Bytes, or(p.SealedSHA256, p.SHA256))
+	text := fmt.Sprintf("%d bytes, sha256 %s", p.Bytes, cmp.Or(p.SealedSHA256, p.SHA256))
 	if len(p.Missing) > 0 {
 		text += fmt.Sprintf("; %d sources are missing in it, or a part of them: %s", len(p.Missing), strings.Join(p.Missing, "; "))
 	}
@@ -99,7 +104,7 @@ func (d SecurityDesk) preserve(id string, e Environment) incident.Step {
 
 // evidence says what is taken of what this environment has.
 func (e Environment) evidence(s *incident.Scope) incident.Evidence {
-	all := incident.Evidence{Incident: or(s.Incident, s.Run), By: or(by(s), "runbook"), Reason: s.Playbook, From: s.Now.Add(-s.Duration("since")), To: s.Now}
+	all := incident.Evidence{Incident: cmp.Or(s.Incident, s.Run), By: cmp.Or(by(s), "runbook"), Reason: s.Playbook, From: s.Now.Add(-s.Duration("since")), To: s.Now}
 	if e.Logs != nil { // forgets first
 		all.Sources = append(all.Sources,
 			incident.LogEvidence("application-log", e.Logs, incident.LogQuery{}),
@@ -115,6 +120,23 @@ func (e Environment) evidence(s *incident.Scope) incident.Evidence {
 		all.Sources = append(all.Sources, incident.MetricEvidence("measurements", e.Metrics, incident.MetricRequests, incident.MetricErrors, incident.MetricNetworkOut))
 	}
 	return all
+}
+
+// unusual is a step that looks for unusual use of Canvas.
+func (d SecurityDesk) unusual(id string) incident.Step {
+	return incident.Step{
+		ID: id, Title: "Look for unusual use of Canvas", Timeout: 10 * time.Minute, OnFailure: incident.GoOn,
+		When: func(*incident.Scope) (bool, string) {
+			return d.Unusual != nil, "this host has nothing that looks for unusual use of Canvas"
+		},
+		Do: incident.Check{Run: func(ctx context.Context, s *incident.Scope) (any, error) {
+			found, err := d.Unusual(ctx, s.Now.Add(-s.Duration("since")))
+			if err != nil {
+				return nil, err
+			}
+			return reportOf(found), nil
+		}},
+	}
 }
 
 // sinceWhen is the parameter that says how far back to look.

@@ -1,6 +1,7 @@
 package playbooks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,7 +88,7 @@ func (e Environment) tasks() gauge {
 		case r.Status == health.Unhealthy && !ok:
 			return failing, "the task for tests does not come to its end: " + cut(r.Message, 200), nil
 		case !ok:
-			took = or(r.Duration, time.Since(began)).Seconds()
+			took = cmp.Or(r.Duration, time.Since(began)).Seconds()
 		}
 		return share(took, "the task for tests")
 	}}

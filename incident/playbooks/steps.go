@@ -64,8 +64,7 @@ func (e Environment) lines(id, title string, query incident.LogQuery) incident.S
 				if err != nil {
 					return nil, err
 				}
-				text := line.Message
-				found.Lines = append(found.Lines, text[:min(len(text), 200)])
+				found.Lines = append(found.Lines, cut(line.Message, 200))
 			}
 			if n := len(found.Lines) - 50; n > 0 {
 				found.Lines, found.More = found.Lines[n:], n

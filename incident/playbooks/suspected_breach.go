@@ -1,6 +1,7 @@
 package playbooks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,9 +20,7 @@ import (
 func SuspectedBreach(e Environment, desk SecurityDesk) incident.Playbook {
 	d := e.Defaults.filled()
 	const first, look, contain, assess = "Tell and preserve", "Investigate", "Contain and isolate", "Assess and notify"
-	isolating := func(s *incident.Scope) (bool, string) {
-		return s.Did("approve-isolation"), "nobody approved it"
-	}
+	isolating := approved("approve-isolation")
 	steps := []incident.Step{
 		withPhase(first, desk.notify("tell-security", e, func(s *incident.Scope) incident.Message {
 			return incident.Message{Title: "Suspected breach of " + e.name(), Text: fmt.Sprintf("%s suspects it since %s. Evidence is being preserved; nothing was changed yet.\n%s", by(s), e.stamp(s.Now), e.notifyUntil(d, s))}
@@ -30,7 +29,7 @@ func SuspectedBreach(e Environment, desk SecurityDesk) incident.Playbook {
 			return incident.Message{Title: "Suspected breach of " + e.name(), Text: "Change nothing by hand: evidence is being preserved. Speak about it with those who answer for security only."}
 		}),
 		desk.preserve("preserve", e),
-		{ID: "investigate", Title: "Look for traces", Phase: look, OnFailure: incident.GoOn, Do: incident.Parallel{Collect: true, Steps: e.traceSteps()}},
+		{ID: "investigate", Title: "Look for traces", Phase: look, OnFailure: incident.GoOn, Do: incident.Parallel{Collect: true, Steps: e.traceSteps(desk)}},
 		withPhase(contain, e.freeze("freeze")),
 		goingOn(e.endSessions("end-sessions")),
 		{ID: "approve-isolation", Title: "Take the application off the network?", OnFailure: incident.GoOn, Do: incident.Approve{
@@ -55,7 +54,7 @@ func SuspectedBreach(e Environment, desk SecurityDesk) incident.Playbook {
 		desk.notify("tell-assessment", e, func(s *incident.Scope) incident.Message {
 			o, _ := s.Outcome("assess")
 			return incident.Message{Title: "What is known of the suspected breach of " + e.name(), Text: fmt.Sprintf("Assessment: %s\n%s\nOff the network: %v. Sessions ended: %v. Deployments frozen: %v.\n%s",
-				or(o.Message, "none was written"), tracesText(s), s.Did("isolate"), s.Did("end-sessions"), s.Did("freeze"), e.notifyUntil(d, s))}
+				cmp.Or(o.Message, "none was written"), tracesText(s), s.Did("isolate"), s.Did("end-sessions"), s.Did("freeze"), e.notifyUntil(d, s))}
 		}),
 	)
 	return incident.Playbook{
@@ -70,12 +69,13 @@ func SuspectedBreach(e Environment, desk SecurityDesk) incident.Playbook {
 }
 
 // traceSteps are the looks for what somebody left behind.
-func (e Environment) traceSteps() []incident.Step {
+func (e Environment) traceSteps(desk SecurityDesk) []incident.Step {
 	return []incident.Step{
 		replacing(e.lines("lines", "Read log lines that speak of it", incident.LogQuery{Tail: 1000, Any: []string{"failed", "unauthorized", "suspicious"}}),
 			`railway logs --environment production | grep -E "(failed|unauthorized|suspicious)"`),
 		replacing(look("security", "Look at recent sign-ins", e.Probes.Security), `curl -s "https://qa-automation.acu.edu.au/health/security-metrics"`),
-		replacing(e.quotaLook("canvas-usage"), "./scripts/analyze-canvas-usage.sh"),
+		e.quotaLook("canvas-usage"),
+		replacing(desk.unusual("unusual-usage"), "./scripts/analyze-canvas-usage.sh"),
 		e.traces("traces"),
 		e.deployments("deployments"),
 	}
@@ -99,11 +99,12 @@ func (e Environment) offline(id string) incident.Step {
 }
 
 // notifyUntil says until when a notifiable breach must have been notified, counted from
-// the beginning of the run.
+// when those who answer for security were told: what people approve has it in it, and must
+// not change while they are asked.
 func (e Environment) notifyUntil(d Defaults, s *incident.Scope) string {
 	suspected := s.Now
-	if kept, ok := incident.Result[Preserved](s, "preserve"); ok {
-		suspected = kept.To
+	if told, ok := s.Outcome("tell-security"); ok {
+		suspected = told.Ended
 	}
 	return fmt.Sprintf("If personal data is concerned, whether the breach must be notified is to be settled within %.0f days: by %s. Once it is known that it must, notify at once.",
 		d.BreachNotice.Hours()/24, e.stamp(suspected.Add(d.BreachNotice)))
@@ -124,6 +125,11 @@ func tracesText(s *incident.Scope) string {
 	}
 	if usage, ok := incident.Result[QuotaFound](s, "canvas-usage"); ok {
 		text = append(text, "Canvas API: "+usage.String())
+	}
+	if unusual, ok := incident.Result[Report](s, "unusual-usage"); ok {
+		text = append(text, "Unusual use of Canvas: "+unusual.String())
+	} else if o, _ := s.Outcome("unusual-usage"); o.Message != "" {
+		text = append(text, "Unusual use of Canvas was not looked for: "+cut(o.Message, 200))
 	}
 	if t, ok := incident.Result[Traces](s, "traces"); ok {
 		text = append(text, "Audit log of Canvas: "+t.String())

@@ -1,6 +1,7 @@
 package playbooks_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -32,6 +33,7 @@ func TestSuspectedBreach(t *testing.T) {
 			answer: assessed, does: []string{"evidence", freeze, logout, stop}, posted: true,
 			letter: []string{
 				"Assessment: said so", "failed, unauthorized or suspicious: 2", "failed_sign_ins: 31", "other programs with our identity use 9.0 units a second",
+				"Unusual use of Canvas: 1: user 1: 12 logins from network 1",
 				"addresses that were not there before: 203.0.113.9", "sha256", "Off the network: true", "within 30 days: by Thu 3 Feb 2000 00:00 UTC",
 			},
 		},
@@ -60,7 +62,7 @@ func TestSuspectedBreach(t *testing.T) {
 		},
 		"sessions that cannot be ended do not keep it from being isolated": {
 			world: func(h *securityHouse) {
-				h.platform.Fail("EndSessions", incident.ErrNotPermitted)
+				h.platform.Fail("EndSessions", incident.ErrNotPermitted, incident.ErrNotPermitted)
 			},
 			answer: assessed, does: []string{"evidence", freeze, stop}, letter: []string{"Sessions ended: false"}, posted: true,
 		},
@@ -78,8 +80,15 @@ func TestSuspectedBreach(t *testing.T) {
 					if c.world != nil {
 						c.world(h)
 					}
+					desk := h.desk()
+					desk.Unusual = func(_ context.Context, since time.Time) ([]string, error) {
+						if time.Since(since) < 72*time.Hour {
+							return nil, errors.New("it looks at another time than was asked for")
+						}
+						return []string{"user 1: 12 logins from network 1, where the user was never seen"}, nil
+					}
 					return incidenttest.PlaybookCase{
-						Playbook: playbooks.SuspectedBreach(h.Environment, h.desk()), Effects: h.effects, Answer: c.answer,
+						Playbook: playbooks.SuspectedBreach(h.Environment, desk), Effects: h.effects, Answer: c.answer,
 						Check: func(t testing.TB, run incident.Run) {
 							assert.Equal(t, append([]string{}, c.does...), h.effects(), stepsOf(run))
 							for _, text := range c.letter {
@@ -89,7 +98,7 @@ func TestSuspectedBreach(t *testing.T) {
 						},
 					}
 				},
-				Repeatable: repeatable("evidence"),
+				Repeatable: repeatable("evidence", "EndSessions 0"),
 			})
 		})
 	}
@@ -116,7 +125,43 @@ func TestSuspectedBreachTakesWhatThereIs(t *testing.T) {
 				},
 			}
 		},
-		Repeatable: repeatable("evidence"),
+		Repeatable: repeatable("evidence", "EndSessions 0"),
+	})
+}
+
+// People see what they approve, and what they have approved stays that, however long they
+// take, also where no evidence says since when it is suspected.
+func TestSuspectedBreachShowsWhatIsApproved(t *testing.T) {
+	incidenttest.TestPlaybook(t, incidenttest.PlaybookHarness{
+		New: func(t testing.TB) incidenttest.PlaybookCase {
+			h := newSecurityHouse(t)
+			h.noEvidence = errors.New("the bucket is not there")
+			h.say("application", until(func() bool { return !h.did("Stop") }, down("connection refused")))
+			asked, calls := 0, []string(nil)
+			return incidenttest.PlaybookCase{
+				Playbook: playbooks.SuspectedBreach(h.Environment, h.desk()), Effects: h.effects,
+				Answer: func(q incident.Question) incident.Answer {
+					switch q.Step {
+					case "preserve":
+						return incident.Answer{Kind: incident.AnswerSkip, Actor: "kim", Comment: "the machine was copied"}
+					case "approve-isolation":
+						asked++
+						for _, e := range q.Effects {
+							calls = append(calls, e.Call)
+						}
+						time.Sleep(2 * time.Minute)
+					}
+					return agreeing(q)
+				},
+				Check: func(t testing.TB, run incident.Run) {
+					assert.Equal(t, 1, asked)
+					assert.Equal(t, []string{"stop the application of production"}, calls)
+					assert.Contains(t, h.letter(), "Off the network: true")
+					assert.Contains(t, h.letter(), "Unusual use of Canvas was not looked for: this host has nothing that looks for")
+				},
+			}
+		},
+		Repeatable: repeatable("EndSessions 0"),
 	})
 }
 

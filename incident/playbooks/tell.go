@@ -1,6 +1,7 @@
 package playbooks
 
 import (
+	"cmp"
 	"context"
 
 	"go.acu.edu.au/runbook/alert"
@@ -16,7 +17,7 @@ func (e Environment) tell(id, status string, message func(s *incident.Scope) inc
 		ID: id, Title: "Tell everyone: " + status, OnFailure: incident.GoOn,
 		When: func(*incident.Scope) (bool, string) { return e.Tell != nil, "this environment tells nobody" },
 		Do: incident.Notice{Message: message, Send: func(ctx context.Context, s *incident.Scope, m incident.Message) error {
-			return e.Tell(ctx, alert.Post{ID: or(s.Incident, s.Run), Title: m.Title, Body: m.Text, Status: status, By: by(s), Last: last})
+			return e.Tell(ctx, alert.Post{ID: cmp.Or(s.Incident, s.Run), Title: m.Title, Body: m.Text, Status: status, By: by(s), Last: last})
 		}},
 	}
 }

@@ -1,6 +1,7 @@
 package playbooks
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -37,8 +38,6 @@ func ValidateCanvasIntegration(e Environment) incident.Playbook {
 
 // canvasLooks are the looks at all parts of the integration.
 func (e Environment) canvasLooks() []incident.Step {
-	doctor := e.diagnosis("diagnosis")
-	doctor.Needs, doctor.When = nil, func(*incident.Scope) (bool, string) { return e.Doctor != nil, "this environment has no doctor" }
 	login := look("login", "Launch the tool as a user does", e.Probes.Login)
 	login.Timeout = time.Minute
 	return []incident.Step{
@@ -46,8 +45,13 @@ func (e Environment) canvasLooks() []incident.Step {
 		look("canvas-status", "Look at what is said of Canvas", e.Probes.CanvasStatus),
 		look("canvas", "Look at Canvas through the application", e.Probes.Canvas),
 		look("lti", "Look at the endpoints of the tool, and its key set", e.Probes.LTI),
-		e.developerKey("key"), doctor, login,
+		e.developerKey("key"), e.diagnosisIfAny("diagnosis"), login,
 	}
+}
+
+// diagnosisIfAny is the diagnosis, left out where there is no doctor.
+func (e Environment) diagnosisIfAny(id string) incident.Step {
+	return optional(withWhen(e.diagnosis(id), func(*incident.Scope) (bool, string) { return e.Doctor != nil, "this environment has no doctor" }))
 }
 
 // canvasIntegration puts together what is proven.
@@ -72,7 +76,7 @@ func (r *Routine) addKey(s *incident.Scope) {
 	case k.Missing:
 		r.Problems = append(r.Problems, "developer key: Canvas has no such key")
 	case !k.On || k.Reason != "":
-		r.Problems = append(r.Problems, "developer key: "+or(k.Reason, "it is switched off in Canvas"))
+		r.Problems = append(r.Problems, "developer key: "+cmp.Or(k.Reason, "it is switched off in Canvas"))
 	default:
 		r.Well = append(r.Well, "developer key: it is on")
 	}
