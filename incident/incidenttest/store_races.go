@@ -99,6 +99,31 @@ var storeRaceTests = []storeTest{
 			t.Error(err)
 		}
 	}},
+	{"a document is deleted while it is made", testDeletedWhileMade},
+}
+
+// testDeletedWhileMade makes and deletes a document that has a key: when it is gone, so is
+// what it had.
+func testDeletedWhileMade(t *testing.T, u storeUse) {
+	u.writers(func(w int, s incident.Store) {
+		for range u.h.Rounds {
+			if w == 0 {
+				if err := s.Delete(t.Context(), "note", "a", ""); err != nil {
+					t.Error(err)
+				}
+				continue
+			}
+			d := note("a", "k")
+			_, err := s.Commit(t.Context(), incident.Change{Documents: []incident.Document{d}})
+			if err != nil && !errors.Is(err, incident.ErrStale) {
+				t.Errorf("error %v; want that it is made, or that it is there", err)
+			}
+		}
+	})
+	if err := u.Store.Delete(t.Context(), "note", "a", ""); err != nil {
+		t.Fatal(err)
+	}
+	u.write(t, note("b", "k"))
 }
 
 // one lets all writers make a change at the same time, and returns how many could. The

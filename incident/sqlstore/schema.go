@@ -73,6 +73,9 @@ const (
 	lockDocument   = `SELECT version, key, open FROM runbook_incident_documents WHERE kind = $1 AND id = $2`
 	insertDocument = `INSERT INTO runbook_incident_documents (` + documentColumns + `) VALUES ($1, $2, 1, $3, $4, $5, $6)
 		ON CONFLICT (kind, id) DO NOTHING`
+	// reserveDocument locks the row of a document, which it makes if there is none.
+	reserveDocument = `INSERT INTO runbook_incident_documents (` + documentColumns + `) VALUES ($1, $2, 0, '', FALSE, 0, 'null')
+		ON CONFLICT (kind, id) DO UPDATE SET version = runbook_incident_documents.version`
 	updateDocument = `UPDATE runbook_incident_documents SET version = version + 1, key = $1, open = $2, changed = $3, data = $4
 		WHERE kind = $5 AND id = $6`
 	releaseKey = `DELETE FROM runbook_incident_keys WHERE kind = $1 AND key = $2 AND id = $3`

@@ -138,14 +138,18 @@ func (s *Store) Delete(ctx context.Context, kind, id, chain string) error {
 		text string
 		args []any
 	}
-	var statements []statement // in the order in which Commit locks
+	// What is deleted is locked first, in the order of Commit, also if it is not there: what
+	// somebody adds meanwhile is all deleted, or comes all after it.
+	var statements []statement
 	if kind != "" && id != "" && storable(kind) && storable(id) {
 		statements = append(statements,
+			statement{reserveDocument, []any{kind, id}},
 			statement{`DELETE FROM runbook_incident_documents WHERE kind = $1 AND id = $2`, []any{kind, id}},
 			statement{`DELETE FROM runbook_incident_keys WHERE kind = $1 AND id = $2`, []any{kind, id}})
 	}
 	if chain != "" && storable(chain) {
 		statements = append(statements,
+			statement{lockChain, []any{chain}},
 			statement{`DELETE FROM runbook_incident_chains WHERE chain = $1`, []any{chain}},
 			statement{`DELETE FROM runbook_incident_entries WHERE chain = $1`, []any{chain}})
 	}
