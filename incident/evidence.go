@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"slices"
 	"strings"
 	"time"
 )
@@ -39,7 +41,8 @@ type Evidence struct {
 	By, Reason string
 	// From is the first moment, To the first one after the span. Required.
 	From, To time.Time
-	// Sources are asked one after another: first those that forget first. At least one.
+	// Sources are asked one after another: first those that forget first, by their Keeps,
+	// and then as they are given. At least one.
 	Sources []EvidenceSource
 	// Redact returns a text of a log line without what nobody may keep: the message, or a
 	// value of the fields. It is called for each. Nil leaves them as they are; secrets
@@ -67,6 +70,9 @@ type EvidenceSource struct {
 	About string
 	// Ext is how the name of its file ends: "jsonl", "txt". Empty means "jsonl".
 	Ext string
+	// Keeps is how long it keeps what it has: logs perhaps 30 days. What it had forgotten
+	// before it was asked is noted as missing. Zero means for ever, or that nobody knows.
+	Keeps time.Duration
 	// Collect writes what there is. What it has written before an error is kept, and the
 	// error is noted. Required.
 	Collect func(ctx context.Context, w *EvidenceWriter) error
@@ -111,8 +117,8 @@ type EvidenceItem struct {
 	// Began and Ended are when it was asked.
 	Began time.Time `json:"began"`
 	Ended time.Time `json:"ended"`
-	// Complete means that everything was had that the source still had. If not, Missing
-	// says what went wrong.
+	// Complete means that everything of the span was had. If not, Missing says what went
+	// wrong, or what the source had forgotten already.
 	Complete bool   `json:"complete"`
 	Missing  string `json:"missing,omitempty"`
 	// Lines is how many lines there are, if it is made of lines, and Redacted how many of
@@ -189,10 +195,33 @@ func (e Evidence) Validate() error {
 		name := strings.ToLower(s.Name) // some systems do not tell the case of files
 		must(isName.MatchString(s.Name) && !names[name], "source %q: a name that no other has is required, of letters, digits, - and _", s.Name)
 		must(s.Ext == "" || s.Ext == chainExt || isName.MatchString(s.Ext), "source %q: %q is not how a name ends", s.Name, s.Ext)
+		must(s.Keeps >= 0, "source %q: Keeps must not be negative", s.Name)
 		must(s.Collect != nil, "source %q: Collect is required", s.Name)
 		names[name] = true
 	}
 	return errors.Join(errs...)
+}
+
+// Forgets returns when the first of the sources begins to forget what the evidence is to
+// have, and which one that is: until then it must have been collected. A time that has
+// passed means that it is forgetting already, the zero time that none forgets.
+func (e Evidence) Forgets() (at time.Time, source string) {
+	order := e.inOrder()
+	if len(order) == 0 || order[0].Keeps == 0 {
+		return time.Time{}, ""
+	}
+	return e.From.Add(order[0].Keeps), order[0].Name
+}
+
+// inOrder returns the sources as they are asked.
+func (e Evidence) inOrder() []EvidenceSource {
+	return slices.SortedStableFunc(slices.Values(e.Sources), compareKeeps)
+}
+
+// compareKeeps orders sources by how soon they forget; those that never do come last.
+func compareKeeps(a, b EvidenceSource) int {
+	forgets := func(s EvidenceSource) time.Duration { return cmp.Or(s.Keeps, math.MaxInt64) }
+	return cmp.Compare(forgets(a), forgets(b))
 }
 
 // Collect writes a bundle to w and returns its receipt. It ends with an error only if
@@ -224,7 +253,7 @@ func (e Evidence) write(ctx context.Context, w io.Writer) (EvidenceReceipt, erro
 		plain = newCounted(sealed)
 	}
 	b := newBundle(plain, e)
-	for _, s := range e.Sources {
+	for _, s := range e.inOrder() {
 		if err := b.take(ctx, s); err != nil {
 			return EvidenceReceipt{}, err
 		}

@@ -92,6 +92,9 @@ func (b *bundle) take(ctx context.Context, s EvidenceSource) error {
 	if w.broken != nil {
 		return w.broken
 	}
+	if from := w.item.Began.Add(-s.Keeps); s.Keeps > 0 && w.From.Before(from) {
+		err = errors.Join(err, fmt.Errorf("it keeps %v, so that what was before %s had been forgotten already", s.Keeps, from.UTC().Format(time.RFC3339)))
+	}
 	w.item.Ended, w.item.Complete = wallTime(), err == nil
 	if err != nil {
 		w.item.Missing = cleanWords(err.Error(), maxWords)

@@ -229,6 +229,35 @@ func TestEvidenceThatCannotBeHad(t *testing.T) {
 	})
 }
 
+// Evidence is taken before it is forgotten: what forgets first is asked first, it is known
+// until when that must be, and what was forgotten before is not taken for everything.
+func TestEvidenceThatIsForgotten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t)
+		began := s.evidence.From
+		at, _ := s.evidence.Forgets()
+		assert.Zero(t, at, "none is known to forget")
+		for i, keeps := range map[int]time.Duration{0: 30 * 24 * time.Hour, 2: 365 * 24 * time.Hour, 3: 7 * 24 * time.Hour} {
+			s.evidence.Sources[i].Keeps = keeps
+		}
+		at, which := s.evidence.Forgets()
+		assert.Equal(t, began.Add(7*24*time.Hour), at)
+		assert.Equal(t, "deployments", which)
+		time.Sleep(time.Until(began.Add(8 * 24 * time.Hour)))
+		_, receipt := s.collect(t)
+		var order []string
+		for _, i := range receipt.Manifest.Items {
+			order = append(order, i.Name)
+		}
+		assert.Equal(t, []string{"deployments", "web-log", "canvas-audit", "web-metrics", "timeline", "decisions", "runs"}, order)
+		assert.Equal(t, []string{"deployments: it keeps 168h0m0s, so that what was before 2000-01-02T00:00:00Z had been forgotten already"}, receipt.Manifest.Missing())
+		assert.NotZero(t, item(t, receipt.Manifest, "deployments").Lines, "what is left is taken")
+		s.evidence.Sources[0].Keeps = -1
+		assert.ErrorContains(t, s.evidence.Validate(), `source "web-log": Keeps must not be negative`)
+	})
+}
+
 func TestEvidenceWhenTheTimeIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newScene(t)

@@ -56,6 +56,14 @@ func TestFigures(t *testing.T) {
 		time.Sleep(20 * time.Minute)
 		_, err = m.Resolve(ctx, late.ID, incident.Resolution{By: "eve"})
 		require.NoError(t, err)
+		// One of another severity, whose times are its own.
+		high := c.open(t, alert.High)
+		time.Sleep(3 * time.Minute)
+		_, err = m.Acknowledge(ctx, high.ID, incident.Ack{By: "ben"})
+		require.NoError(t, err)
+		time.Sleep(4 * time.Minute)
+		_, err = m.Resolve(ctx, high.ID, incident.Resolution{By: "ben"})
+		require.NoError(t, err)
 		// One that goes on, one that was none, and an exercise.
 		c.open(t, alert.Critical)
 		none := c.open(t, alert.Critical)
@@ -69,9 +77,14 @@ func TestFigures(t *testing.T) {
 
 		got, err := m.Figures(ctx, incident.FigureQuery{From: began})
 		require.NoError(t, err)
-		require.Len(t, got.Severities, 1)
-		f := got.Severities[0]
 		minutes := func(n float64) time.Duration { return time.Duration(n * float64(time.Minute)) }
+		require.Len(t, got.Severities, 2)
+		f, second := got.Severities[0], got.Severities[1]
+		assert.Equal(t, []alert.Severity{alert.Critical, alert.High}, []alert.Severity{f.Severity, second.Severity})
+		assert.Equal(t, 1, second.Incidents)
+		assert.Equal(t, incident.Spread{Count: 1, Mean: minutes(3), P50: minutes(3), P90: minutes(3)}, second.Times.Acknowledge)
+		assert.Equal(t, incident.Spread{Count: 1, Mean: minutes(7), P50: minutes(7), P90: minutes(7)}, second.Times.Resolve)
+		assert.Equal(t, incident.Attainment{Kept: 1}, second.Attainment[incident.ClockAcknowledge])
 		assert.Equal(t, 12, f.Incidents)
 		assert.Equal(t, 1, f.Open)
 		assert.Equal(t, 1, f.Cancelled)

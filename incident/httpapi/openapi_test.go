@@ -170,8 +170,12 @@ type scene struct {
 	before  func()                    // what else happens
 }
 
-// The story makes each operation of the description with its example, and holds each
-// answer against its schema.
+// noCommands are the operations of the story that are no GET and that the audit record does
+// not have: a plan changes nothing, and the run had the incident already when it was started.
+var noCommands = []string{"makePlan", "attachRun"}
+
+// The story makes each operation of the description with its example, holds each answer
+// against its schema, and finds each command in the audit record, by who gave it.
 func TestTheDescriptionIsWhatTheHandlerDoes(t *testing.T) {
 	inWorld(t, func(w *world) {
 		d, operations := w.described()
@@ -187,8 +191,13 @@ func TestTheDescriptionIsWhatTheHandlerDoes(t *testing.T) {
 			o, ok := operations[s.id]
 			require.True(t, ok, "there is an operation %s", s.id)
 			told[s.id] = true
+			before := len(w.audited())
 			w.tell(d, o, s)
 			synctest.Wait()
+			if o.method != http.MethodGet && !slices.Contains(noCommands, s.id) {
+				isBy := func(e incident.Entry) bool { return e.Actor == people[s.who].Name }
+				assert.True(t, slices.ContainsFunc(w.audited()[before:], isBy), "%s of %s is in the audit record", s.id, s.who)
+			}
 		}
 		for id := range operations {
 			assert.True(t, told[id], "operation %s is in the story", id)

@@ -312,11 +312,20 @@ func (w *world) open() incident.Incident {
 	return inc
 }
 
-// audit returns the entries of a kind in the audit record.
-func (w *world) audit(kind string) (list []incident.Entry) {
+// audited returns the audit record.
+func (w *world) audited() (list []incident.Entry) {
 	w.t.Helper()
 	for e, err := range w.store.Entries(w.t.Context(), "audit", 0) {
 		require.NoError(w.t, err)
+		list = append(list, e)
+	}
+	return list
+}
+
+// audit returns the entries of a kind in the audit record.
+func (w *world) audit(kind string) (list []incident.Entry) {
+	w.t.Helper()
+	for _, e := range w.audited() {
 		if e.Kind == kind {
 			list = append(list, e)
 		}

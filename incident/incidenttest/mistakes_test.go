@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"slices"
@@ -280,11 +281,13 @@ var mistakes = map[string]mistake{
 // TestSuitesNotice runs the suites on implementations that are wrong, each in a
 // process of its own, which must fail.
 func TestSuitesNotice(t *testing.T) {
+	all := maps.Clone(mistakes)
+	maps.Copy(all, playbookMistakes)
 	if name := os.Getenv("PORT_MISTAKE"); name != "" {
-		mistakes[name].suite(t)
+		all[name].suite(t)
 		return
 	}
-	for name, m := range mistakes {
+	for name, m := range all {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestSuitesNotice$", "-test.v")

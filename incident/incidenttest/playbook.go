@@ -31,6 +31,10 @@ type PlaybookCase struct {
 	// world has must not go away by being asked for again: what is tried again after a crash
 	// would have effects that it has not without one.
 	Effects func() []string
+	// Refused returns the changes that the world refused because nothing may be changed in
+	// the context, see [Platform.Refused]: a plan that tries one is a mistake, also if the
+	// playbook does not let it be seen. Optional.
+	Refused func() []string
 	// Check looks at the world, and at the run, when it has come to its end without an
 	// interruption. Optional.
 	Check func(t testing.TB, run incident.Run)
@@ -118,6 +122,9 @@ func testPlanOf(t *testing.T, c PlaybookCase) {
 	}
 	if after := c.Effects(); !slices.Equal(before, after) {
 		t.Errorf("the plan changed something: %q", after[len(before):])
+	}
+	if c.Refused != nil && len(c.Refused()) > 0 {
+		t.Errorf("the plan tried to change something: %q", c.Refused())
 	}
 	if plan.Hash == "" || !plan.Run.Simulated {
 		t.Errorf("the plan has the hash %q and is simulated: %v", plan.Hash, plan.Run.Simulated)

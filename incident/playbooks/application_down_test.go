@@ -132,7 +132,7 @@ func TestApplicationDown(t *testing.T) {
 					before := len(h.platform.Effects())
 					effects := func() []string { return h.platform.Effects()[before:] }
 					return incidenttest.PlaybookCase{
-						Playbook: playbooks.ApplicationDown(h.Environment), Effects: effects,
+						Playbook: playbooks.ApplicationDown(h.Environment), Effects: effects, Refused: h.platform.Refused,
 						Again: func() incident.Playbook { return playbooks.ApplicationDown(h.Environment) },
 						Check: func(t testing.TB, run incident.Run) {
 							assert.ElementsMatch(t, c.does, effects())

@@ -90,7 +90,7 @@ func TestBackupVerification(t *testing.T) {
 					}
 					h.begin()
 					return incidenttest.PlaybookCase{
-						Playbook: playbooks.BackupVerification(h.Environment, dumps), Effects: h.effects, Parameters: c.parameters, Answer: c.answer,
+						Playbook: playbooks.BackupVerification(h.Environment, dumps), Effects: h.effects, Refused: h.platform.Refused, Parameters: c.parameters, Answer: c.answer,
 						Check: func(t testing.TB, run incident.Run) {
 							assert.ElementsMatch(t, c.does, h.effects(), stepsOf(run))
 							last := run.Step("as-they-should-be")

@@ -87,7 +87,7 @@ func TestCanvasAccountCompromise(t *testing.T) {
 					}
 					canvas := playbooks.CanvasCredentials{ClientID: "CANVAS_PROD_CLIENT_ID", Rotations: []string{"CANVAS_PROD_PRIVATE_KEY"}}
 					return incidenttest.PlaybookCase{
-						Playbook: playbooks.CanvasAccountCompromise(h.Environment, h.desk(), canvas), Effects: h.effects, Answer: c.answer,
+						Playbook: playbooks.CanvasAccountCompromise(h.Environment, h.desk(), canvas), Effects: h.effects, Refused: h.platform.Refused, Answer: c.answer,
 						Check: func(t testing.TB, run incident.Run) {
 							assert.Equal(t, c.does, h.effects(), stepsOf(run))
 							for _, text := range c.letter {

@@ -189,7 +189,7 @@ func tellStories(t *testing.T, playbook func(c *canvasHouse) incident.Playbook, 
 					s.world(c)
 					before := len(c.platform.Effects())
 					this := incidenttest.PlaybookCase{
-						Playbook: playbook(c), Again: func() incident.Playbook { return playbook(c) }, Parameters: s.with, Effects: func() []string { return c.effects(before) },
+						Playbook: playbook(c), Again: func() incident.Playbook { return playbook(c) }, Parameters: s.with, Effects: func() []string { return c.effects(before) }, Refused: c.platform.Refused,
 						Check: func(t testing.TB, run incident.Run) {
 							assert.Equal(t, s.does, short(c.effects(before)))
 							decided := run.Step("decide")

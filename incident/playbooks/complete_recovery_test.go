@@ -126,7 +126,7 @@ func TestCompleteRecovery(t *testing.T) {
 						answer = c.answer(r)
 					}
 					return incidenttest.PlaybookCase{
-						Playbook: playbooks.CompleteRecovery(r.Environment, r.vault.keeping(), r.rebuild()), Effects: r.fresh.Effects,
+						Playbook: playbooks.CompleteRecovery(r.Environment, r.vault.keeping(), r.rebuild()), Effects: r.fresh.Effects, Refused: r.fresh.Refused,
 						Parameters: map[string]string{"commit": "2222222"}, Answer: answer,
 						Check: func(t testing.TB, run incident.Run) {
 							assert.Equal(t, append([]string{}, c.does...), append([]string{}, r.fresh.Effects()...), stepsOf(run))

@@ -59,7 +59,7 @@ func TestCredentialCompromise(t *testing.T) {
 						c.world(h)
 					}
 					return incidenttest.PlaybookCase{
-						Playbook: playbooks.CredentialCompromise(h.Environment, h.desk()), Effects: h.effects, Parameters: c.parameters, Answer: c.answer,
+						Playbook: playbooks.CredentialCompromise(h.Environment, h.desk()), Effects: h.effects, Refused: h.platform.Refused, Parameters: c.parameters, Answer: c.answer,
 						Check: func(t testing.TB, run incident.Run) {
 							assert.Equal(t, c.does, h.effects(), stepsOf(run))
 							assert.Contains(t, h.letter(), c.letter)

@@ -51,7 +51,7 @@ func TestDataRecovery(t *testing.T) {
 					h.damaged()
 					h.begin()
 					return incidenttest.PlaybookCase{
-						Playbook: playbooks.DataRecovery(h.Environment, h.vault.keeping()), Effects: h.effects, Parameters: c.parameters, Answer: c.answer,
+						Playbook: playbooks.DataRecovery(h.Environment, h.vault.keeping()), Effects: h.effects, Refused: h.platform.Refused, Parameters: c.parameters, Answer: c.answer,
 						Check: func(t testing.TB, run incident.Run) {
 							assert.Equal(t, append([]string{}, c.does...), append([]string{}, h.effects()...), stepsOf(run))
 							assert.Equal(t, c.data, h.platform.Data())

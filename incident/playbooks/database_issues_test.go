@@ -163,7 +163,7 @@ func TestDatabaseIssues(t *testing.T) {
 						}
 					}
 					return incidenttest.PlaybookCase{
-						Playbook: playbooks.DatabaseIssues(h.Environment), Effects: h.effects, Parameters: c.parameters, Answer: answer,
+						Playbook: playbooks.DatabaseIssues(h.Environment), Effects: h.effects, Refused: h.platform.Refused, Parameters: c.parameters, Answer: answer,
 						Check: func(t testing.TB, run incident.Run) {
 							assert.Equal(t, append([]string{}, c.does...), append([]string{}, h.effects()...), stepsOf(run))
 							s := run.Step("decide")

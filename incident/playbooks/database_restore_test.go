@@ -150,7 +150,7 @@ func TestDatabaseRestore(t *testing.T) {
 						answer = c.answer(h)
 					}
 					return incidenttest.PlaybookCase{
-						Playbook: playbooks.DatabaseRestore(h.Environment, dumps), Effects: h.effects, Parameters: c.parameters,
+						Playbook: playbooks.DatabaseRestore(h.Environment, dumps), Effects: h.effects, Refused: h.platform.Refused, Parameters: c.parameters,
 						Answer: func(q incident.Question) incident.Answer {
 							if q.Step == "approve" {
 								question = q.Text
@@ -227,7 +227,7 @@ func TestDatabaseRestoreIsNotGoodUntilTheDatabaseIs(t *testing.T) {
 			h.Defaults.Recover = time.Minute
 			h.say("database server", reads(health.Unhealthy, health.CauseAssertion, "the invariant is violated", nil))
 			return incidenttest.PlaybookCase{
-				Playbook: playbooks.DatabaseRestore(h.Environment, h.vault.keeping()), Effects: h.effects,
+				Playbook: playbooks.DatabaseRestore(h.Environment, h.vault.keeping()), Effects: h.effects, Refused: h.platform.Refused,
 				Check: func(t testing.TB, run incident.Run) {
 					assert.Equal(t, incident.StepFailed, run.Step("database-well").State)
 					assert.Equal(t, incident.StepPending, run.Step("tell-resolved").State)
@@ -253,7 +253,7 @@ func TestDatabaseRestoreLoadsWhatWasAgreedTo(t *testing.T) {
 				return tell(ctx, p)
 			}
 			return incidenttest.PlaybookCase{
-				Playbook: playbooks.DatabaseRestore(h.Environment, h.vault.keeping()), Effects: h.effects, Parameters: map[string]string{"from": "dump"},
+				Playbook: playbooks.DatabaseRestore(h.Environment, h.vault.keeping()), Effects: h.effects, Refused: h.platform.Refused, Parameters: map[string]string{"from": "dump"},
 				Check: func(t testing.TB, run incident.Run) {
 					assert.Contains(t, run.Step("load").Message, "nothing was loaded: go back to the step load-plan")
 					assert.Equal(t, "accounts\nusers\n", h.platform.Target("live"))

@@ -107,7 +107,7 @@ func TestDependencyUpdate(t *testing.T) {
 					}
 					promotion := playbooks.Promotion{Before: []playbooks.Environment{p.test.Environment, p.beta.Environment}, Windows: c.windows}
 					return incidenttest.PlaybookCase{
-						Playbook: playbooks.DependencyUpdate(p.production.Environment, promotion, tools), Effects: p.effects, Parameters: c.parameters,
+						Playbook: playbooks.DependencyUpdate(p.production.Environment, promotion, tools), Effects: p.effects, Refused: p.production.platform.Refused, Parameters: c.parameters,
 						Answer: func(q incident.Question) incident.Answer {
 							if q.Step == "approve" {
 								asked = q.Text

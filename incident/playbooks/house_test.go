@@ -4,8 +4,10 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"go.acu.edu.au/runbook/alert"
@@ -102,4 +104,40 @@ func (h *house) runs(commit string) bool {
 		}
 	}
 	return false
+}
+
+// People are told at once, and not when it was looked at everything, which takes time just
+// when much is wrong.
+//
+// Requirement: RB-PLAYBOOK-1-STEP-3
+func TestPeopleAreToldBeforeItIsKnownWhatItIs(t *testing.T) {
+	t.Parallel()
+	for name, playbook := range map[string]func(e playbooks.Environment) incident.Playbook{
+		"application-down": playbooks.ApplicationDown, "canvas-authentication": playbooks.CanvasAuthentication,
+		"canvas-rate-limiting": playbooks.CanvasRateLimiting, "database-issues": playbooks.DatabaseIssues,
+		"performance-degradation": playbooks.PerformanceDegradation,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := newCanvasHouse(t)
+				for _, name := range []string{"application", "performance", "activity", "database", "database server", "redis", "canvas", "canvas host", "canvas status", "rate limits", "platform"} {
+					c.say(name, func() health.Result {
+						time.Sleep(20 * time.Second)
+						return down("timeout")()
+					})
+				}
+				told := make(chan time.Time, 100)
+				c.Tell = func(context.Context, alert.Post) error { told <- time.Now(); return nil }
+				p := playbook(c.Environment)
+				r, runs := c.runner(t, p)
+				require.NoError(t, runs.Launch(t.Context(), map[string]incident.Program{incident.PlaybookProgram: r.Program()}))
+				defer func() { require.NoError(t, runs.Close(context.WithoutCancel(t.Context()))) }()
+				began := time.Now()
+				_, err := r.Start(t.Context(), incident.Request{Environment: p.Environment, Playbook: p.Name, By: "jane"})
+				require.NoError(t, err)
+				assert.Equal(t, time.Duration(0), (<-told).Sub(began))
+			})
+		})
+	}
 }

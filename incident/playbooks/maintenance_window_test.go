@@ -75,7 +75,7 @@ func TestMaintenanceWindow(t *testing.T) {
 						c.world(h)
 					}
 					return incidenttest.PlaybookCase{
-						Playbook: playbooks.MaintenanceWindow(h.Environment, h.vault.keeping()), Effects: h.effects, Parameters: c.parameters, Answer: c.answer,
+						Playbook: playbooks.MaintenanceWindow(h.Environment, h.vault.keeping()), Effects: h.effects, Refused: h.platform.Refused, Parameters: c.parameters, Answer: c.answer,
 						Check: func(t testing.TB, run incident.Run) {
 							assert.Equal(t, append([]string{}, c.does...), append([]string{}, h.effects()...), stepsOf(run))
 							var told []string
@@ -115,7 +115,7 @@ func TestMaintenanceWindowShowsTheWayBack(t *testing.T) {
 			h.say("task", until(func() bool { return !h.runs("3333333") }, down("no result")))
 			var effects []incident.Effect
 			return incidenttest.PlaybookCase{
-				Playbook: playbooks.MaintenanceWindow(h.Environment, h.vault.keeping()), Effects: h.effects,
+				Playbook: playbooks.MaintenanceWindow(h.Environment, h.vault.keeping()), Effects: h.effects, Refused: h.platform.Refused,
 				Parameters: map[string]string{"start": "2000-01-04 02:30", "zone": "UTC", "commit": "3333333"},
 				Answer: func(q incident.Question) incident.Answer {
 					if q.Step == "approve-rollback" {

@@ -57,7 +57,7 @@ func TestMonthlyChecklist(t *testing.T) {
 						c.world(h)
 					}
 					return incidenttest.PlaybookCase{
-						Playbook: playbooks.MonthlyChecklist(h.Environment, h.vault.keeping(), playbooks.Toolchain{}), Effects: h.effects, Parameters: c.parameters,
+						Playbook: playbooks.MonthlyChecklist(h.Environment, h.vault.keeping(), playbooks.Toolchain{}), Effects: h.effects, Refused: h.platform.Refused, Parameters: c.parameters,
 						Answer: func(q incident.Question) incident.Answer {
 							if q.Step == "approve-rotation" {
 								shown = nil

@@ -58,7 +58,7 @@ func TestRotateSecret(t *testing.T) {
 					desk := h.desk()
 					desk.Preserve = nil
 					return incidenttest.PlaybookCase{
-						Playbook: playbooks.CredentialCompromise(h.Environment, desk), Effects: h.effects,
+						Playbook: playbooks.CredentialCompromise(h.Environment, desk), Effects: h.effects, Refused: h.platform.Refused,
 						Check: func(t testing.TB, run incident.Run) {
 							assert.Equal(t, c.does, h.effects(), stepsOf(run))
 							got, _ := h.platform.Got(name)

@@ -108,7 +108,7 @@ func routines(t *testing.T, last string, playbook func(h *deskHouse) incident.Pl
 						return all
 					}
 					return incidenttest.PlaybookCase{
-						Playbook: playbook(h), Parameters: c.with, Effects: effects,
+						Playbook: playbook(h), Parameters: c.with, Effects: effects, Refused: h.platform.Refused,
 						Check: func(t testing.TB, run incident.Run) {
 							text := h.letter(c.letter)
 							for _, say := range c.says {

@@ -82,7 +82,7 @@ func TestSchemaMigration(t *testing.T) {
 						c.world(h)
 					}
 					return incidenttest.PlaybookCase{
-						Playbook: playbooks.SchemaMigration(h.Environment, dumps), Effects: h.effects, Answer: c.answer,
+						Playbook: playbooks.SchemaMigration(h.Environment, dumps), Effects: h.effects, Refused: h.platform.Refused, Answer: c.answer,
 						Check: func(t testing.TB, run incident.Run) {
 							assert.Equal(t, append([]string{}, c.does...), append([]string{}, h.effects()...), stepsOf(run))
 							s := run.Step(c.step)

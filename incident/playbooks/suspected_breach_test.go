@@ -88,7 +88,7 @@ func TestSuspectedBreach(t *testing.T) {
 						return []string{"user 1: 12 logins from network 1, where the user was never seen"}, nil
 					}
 					return incidenttest.PlaybookCase{
-						Playbook: playbooks.SuspectedBreach(h.Environment, desk), Effects: h.effects, Answer: c.answer,
+						Playbook: playbooks.SuspectedBreach(h.Environment, desk), Effects: h.effects, Refused: h.platform.Refused, Answer: c.answer,
 						Check: func(t testing.TB, run incident.Run) {
 							assert.Equal(t, append([]string{}, c.does...), h.effects(), stepsOf(run))
 							for _, text := range c.letter {
@@ -111,7 +111,7 @@ func TestSuspectedBreachTakesWhatThereIs(t *testing.T) {
 			h := newSecurityHouse(t)
 			h.say("application", until(func() bool { return !h.did("Stop") }, down("connection refused")))
 			return incidenttest.PlaybookCase{
-				Playbook: playbooks.SuspectedBreach(h.Environment, h.desk()), Effects: h.effects, Parameters: map[string]string{"since": "24h"},
+				Playbook: playbooks.SuspectedBreach(h.Environment, h.desk()), Effects: h.effects, Refused: h.platform.Refused, Parameters: map[string]string{"since": "24h"},
 				Check: func(t testing.TB, _ incident.Run) {
 					require.Len(t, h.taken, 1)
 					e := h.taken[0]
@@ -139,7 +139,7 @@ func TestSuspectedBreachShowsWhatIsApproved(t *testing.T) {
 			h.say("application", until(func() bool { return !h.did("Stop") }, down("connection refused")))
 			asked, calls := 0, []string(nil)
 			return incidenttest.PlaybookCase{
-				Playbook: playbooks.SuspectedBreach(h.Environment, h.desk()), Effects: h.effects,
+				Playbook: playbooks.SuspectedBreach(h.Environment, h.desk()), Effects: h.effects, Refused: h.platform.Refused,
 				Answer: func(q incident.Question) incident.Answer {
 					switch q.Step {
 					case "preserve":
