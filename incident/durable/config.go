@@ -64,6 +64,9 @@ type Config struct {
 	// get further, before nobody takes it any more until a person releases it. Zero
 	// means 10.
 	MaxCrashes int
+
+	// version is Version, or another one in tests.
+	version string
 }
 
 // check returns everything that is wrong, and fills in defaults.
@@ -96,6 +99,7 @@ func (c *Config) check() error {
 	c.HungAfter = cmp.Or(c.HungAfter, 30*time.Second)
 	c.DeadAfter = cmp.Or(c.DeadAfter, 2*time.Second)
 	c.MaxCrashes = cmp.Or(c.MaxCrashes, 10)
+	c.version = cmp.Or(c.version, Version)
 	return errors.Join(problems...)
 }
 

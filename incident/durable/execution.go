@@ -23,6 +23,7 @@ var (
 	errClosing   = errors.New("its process is to end")
 	errLost      = errors.New("another process, or another execution in this one, has it now")
 	errCancelled = fmt.Errorf("it was cancelled: %w", context.Canceled)
+	errTurn      = errors.New("another run has its lock; it waits for its turn in the queue")
 	errChanged   = errors.New("its program makes other calls than it recorded: the program was changed while the run was under way; fork the run from before the first call that differs")
 )
 
@@ -221,7 +222,7 @@ func (e *execution) claim() (over string, claimed bool, err error) {
 		return "", false, cmp.Or(err, errLost)
 	}
 	result, err := e.runs.db.ExecContext(e.ctx, `UPDATE runbook_runs SET owner = $2, process = $3, version = $4, began = CASE began WHEN 0 THEN $5 ELSE began END, revision = revision + 1
-		WHERE id = $1 AND owner = $6 AND ended = 0`, e.id, e.owner, e.runs.process, Version, micros(time.Now()), before)
+		WHERE id = $1 AND owner = $6 AND ended = 0`, e.id, e.owner, e.runs.process, e.runs.cfg.version, micros(time.Now()), before)
 	if err != nil {
 		return "", false, err
 	}
@@ -246,7 +247,10 @@ func (e *execution) mine() (bool, error) {
 	return len(list) == 1 && list[0].Status == dbos.WorkflowStatusPending && list[0].ExecutorID == e.runs.process, err
 }
 
-// lock has the lock of the run. The queue gives a run its turn; this makes sure.
+// lock has the lock of the run. The queue gives a run its turn; this makes sure. A run of
+// another version that has the lock, and was given back to the queue, may not have been
+// the first that was taken from it: then this one gives up its place, for which that one
+// waits.
 func (e *execution) lock() error {
 	if e.start.Lock == "" {
 		return nil
@@ -274,7 +278,7 @@ func (e *execution) lock() error {
 		return err
 	})
 	if err == nil && busy {
-		err = errAgain
+		err = errTurn
 	}
 	return err
 }
@@ -331,7 +335,7 @@ func (e *execution) retry(what string, fn func() error) error {
 		switch {
 		case err == nil:
 			return nil
-		case errors.Is(err, errLost), errors.Is(err, errCancelled), errors.As(err, &f):
+		case errors.Is(err, errLost), errors.Is(err, errCancelled), errors.Is(err, errTurn), errors.As(err, &f):
 			return err
 		case e.ctx.Err() != nil:
 			return context.Cause(e.ctx)
@@ -358,7 +362,7 @@ func (e *execution) retry(what string, fn func() error) error {
 // into its queue again.
 func (e *execution) letGo(err error) error {
 	switch {
-	case err == nil, errors.Is(err, errLost), errors.Is(err, errClosing), e.runs.isClosing():
+	case err == nil, errors.Is(err, errLost), errors.Is(err, errTurn), errors.Is(err, errClosing), e.runs.isClosing():
 	case errors.Is(err, errCancelled):
 		e.cancelled()
 	default:

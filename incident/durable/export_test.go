@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"context"
 	"time"
 
 	"github.com/dbos-inc/dbos-transact-golang/dbos"
@@ -33,4 +34,10 @@ func (r *Runs) die() {
 func (r *Runs) Jump(d time.Duration) {
 	r.skew.Add(int64(d))
 	r.hub.wakeAll()
+}
+
+// OpenAs opens the database as a program of another version does.
+func OpenAs(ctx context.Context, cfg Config, version string) (*Runs, error) {
+	cfg.version = version
+	return Open(ctx, cfg)
 }

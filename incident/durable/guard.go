@@ -22,7 +22,7 @@ const (
 // register makes this process known.
 func (r *Runs) register(ctx context.Context) error {
 	_, err := r.db.ExecContext(plain{ctx}, `INSERT INTO runbook_run_processes (process, host, version, lock_key, started, seen)
-		VALUES ($1, $2, $3, $4, `+r.clock()+`, `+r.clock()+`)`, r.process, r.cfg.Host, Version, lockKey("process/"+r.process))
+		VALUES ($1, $2, $3, $4, `+r.clock()+`, `+r.clock()+`)`, r.process, r.cfg.Host, r.cfg.version, lockKey("process/"+r.process))
 	return err
 }
 
@@ -69,7 +69,7 @@ func (r *Runs) inherit(ctx context.Context) error {
 
 // reportStranded tells the log of runs that this process does not take.
 func (r *Runs) reportStranded(ctx context.Context) {
-	rows, err := r.rows(ctx, "ended = 0 AND version <> $1", Version)
+	rows, err := r.rows(ctx, "ended = 0 AND version <> $1", r.cfg.version)
 	processes := sync.OnceValues(func() ([]process, error) { return r.processes(ctx) })
 	for _, f := range rows {
 		record, problem := r.record(ctx, f, false, processes)
@@ -154,7 +154,7 @@ func (r *Runs) scan(ctx context.Context, gone map[string]time.Time) {
 	}
 	now := time.Now()
 	for _, p := range processes {
-		if p.locked || p.buried || p.Process == r.process || p.Version != Version {
+		if p.locked || p.buried || p.Process == r.process || p.Version != r.cfg.version {
 			delete(gone, p.Process)
 			continue
 		}

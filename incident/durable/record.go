@@ -278,7 +278,7 @@ func (r *Runs) condition(f row, processes func() ([]process, error), record *inc
 	case f.stranded != "":
 		record.Status, record.Attention = incident.RunStranded, f.stranded
 		return nil
-	case f.owner == "" && f.version == Version:
+	case f.owner == "":
 		record.Status = incident.RunQueued
 	default:
 		record.Status = incident.RunRunning
@@ -293,9 +293,9 @@ func (r *Runs) condition(f row, processes func() ([]process, error), record *inc
 	if err != nil {
 		return err
 	}
-	if f.version != Version && !slices.ContainsFunc(all, func(p process) bool { return p.Version == f.version && p.State == alive }) {
+	if f.version != r.cfg.version && !slices.ContainsFunc(all, func(p process) bool { return p.Version == f.version && p.State == alive }) {
 		record.Status = incident.RunStranded
-		record.Attention = fmt.Sprintf("it was begun by version %s, and no process of that version lives; this one is %s, and cannot go on with it: start a process of that version, or cancel the run and fork it", f.version, Version)
+		record.Attention = fmt.Sprintf("it was begun by version %s, and no process of that version lives; this one is %s, and cannot go on with it: start a process of that version, or cancel the run and fork it", f.version, r.cfg.version)
 		return nil
 	}
 	if f.owner == "" {

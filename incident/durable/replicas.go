@@ -133,7 +133,7 @@ func (r *Runs) takeOver(ctx context.Context, name string, c incident.Control) ([
 		return nil, nil // its runs go on by themselves
 	case list[i].State == alive:
 		return nil, fmt.Errorf("%w: it said at %s that it lives", incident.ErrStale, list[i].Seen.Format(time.RFC3339))
-	case list[i].Version != Version:
+	case list[i].Version != r.cfg.version:
 		return nil, fmt.Errorf("%w: it is of version %s, whose runs this process cannot go on with", incident.ErrUnsupported, list[i].Version)
 	}
 	_, at := stamped(c)
@@ -268,7 +268,7 @@ func (r *Runs) disown(ctx context.Context, id string, a adoption) error {
 // left returns the runs that DBOS has with a process, or with any but this one.
 func (r *Runs) left(ctx context.Context, name string) ([]dbos.WorkflowStatus, error) {
 	options := []dbos.ListWorkflowsOption{
-		dbos.WithFilterStatus(dbos.WorkflowStatusPending), dbos.WithFilterAppVersion(Version),
+		dbos.WithFilterStatus(dbos.WorkflowStatusPending), dbos.WithFilterAppVersion(r.cfg.version),
 		dbos.WithFilterLoadInput(false), dbos.WithFilterLoadOutput(false),
 	}
 	if name != "" {

@@ -100,7 +100,7 @@ func open(ctx context.Context, cfg Config) (_ *Runs, err error) {
 		}
 	}()
 	dcfg := dbos.Config{
-		AppName: application, ApplicationVersion: Version, ExecutorID: r.process,
+		AppName: application, ApplicationVersion: cfg.version, ExecutorID: r.process,
 		Logger: slog.New(quiet{cfg.Logger.Handler()}), SQLiteSystemDB: cfg.DB,
 	}
 	if cfg.DB == nil {
@@ -131,10 +131,10 @@ func open(ctx context.Context, cfg Config) (_ *Runs, err error) {
 // settled refuses settings of DBOS that did not come from us.
 func (r *Runs) settled(file bool) error {
 	version, process := r.dbos.GetApplicationVersion(), r.dbos.GetExecutorID()
-	if version == Version && process == r.process {
+	if version == r.cfg.version && process == r.process {
 		return nil
 	}
-	err := fmt.Errorf("the engine would run as version %q and process %q, and not as %q and %q: the environment variables DBOS__APPVERSION, DBOS__VMID or DBOS__CLOUD are set, which would let processes take each other's runs; unset them", version, process, Version, r.process)
+	err := fmt.Errorf("the engine would run as version %q and process %q, and not as %q and %q: the environment variables DBOS__APPVERSION, DBOS__VMID or DBOS__CLOUD are set, which would let processes take each other's runs; unset them", version, process, r.cfg.version, r.process)
 	if file {
 		return err // the file is closed by Open
 	}

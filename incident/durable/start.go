@@ -120,7 +120,7 @@ func (r *Runs) insert(ctx context.Context, tx *sql.Tx, run incident.RunStart) er
 		return err
 	}
 	if _, err := tx.ExecContext(ctx, "INSERT INTO runbook_runs (id, program, lock_name, at, start, version) VALUES ($1, $2, $3, $4, $5, $6)",
-		run.ID, run.Program, run.Lock, micros(run.At), string(start), Version); err != nil {
+		run.ID, run.Program, run.Lock, micros(run.At), string(start), r.cfg.version); err != nil {
 		return err
 	}
 	for name, value := range run.Labels {
@@ -129,7 +129,7 @@ func (r *Runs) insert(ctx context.Context, tx *sql.Tx, run incident.RunStart) er
 		}
 	}
 	queue, options := queueFree, []dbos.EnqueueOption{dbos.WithEnqueueWorkflowID(run.ID), dbos.WithEnqueueTransaction(tx),
-		dbos.WithEnqueueApplicationVersion(Version), dbos.WithEnqueueWorkflowIDReusePolicy(dbos.WorkflowIDReusePolicyReject)}
+		dbos.WithEnqueueApplicationVersion(r.cfg.version), dbos.WithEnqueueWorkflowIDReusePolicy(dbos.WorkflowIDReusePolicyReject)}
 	if run.Lock != "" {
 		queue = queueLocked
 		options = append(options, dbos.WithEnqueueQueuePartitionKey(run.Lock))
