@@ -35,6 +35,11 @@ type StatusPageConfig struct {
 	HTTP *http.Client
 	// UserAgent names the host program. Empty means that of package canvas.
 	UserAgent string
+	// OnChange is called when the page says something else than when it was last read, and
+	// with what it says first: so the announcements of Canvas are subscribed to by probing on
+	// a schedule. It is called before the probe or Read returns, and by several at once if
+	// they are. Optional.
+	OnChange func(ctx context.Context, s Summary)
 }
 
 // A StatusPage reads what the makers of Canvas say of it. It is a health.Prober
@@ -91,6 +96,35 @@ type Maintenance struct {
 	Name, Status, URL string
 	// From and Until are when it was planned for.
 	From, Until time.Time
+}
+
+// Windows returns the times for which maintenances were announced, for
+// [health.Monitor.SetMaintenance] and the windows of package alert. A maintenance whose
+// times make no window, such as one without an end, has none.
+func (s Summary) Windows() []health.Window {
+	var list []health.Window
+	for _, m := range s.Maintenances {
+		w := health.Window{Name: m.Name, Start: m.From, End: m.Until}
+		if !m.From.IsZero() && !m.Until.IsZero() && w.Validate() == nil {
+			list = append(list, w)
+		}
+	}
+	return list
+}
+
+// same reports whether two summaries say the same, whenever they were read.
+func (s Summary) same(other Summary) bool {
+	return s.Description == other.Description && slices.Equal(s.Components, other.Components) &&
+		slices.EqualFunc(s.Incidents, other.Incidents, func(a, b Incident) bool {
+			since := a.Since.Equal(b.Since)
+			a.Since = b.Since
+			return since && a == b
+		}) &&
+		slices.EqualFunc(s.Maintenances, other.Maintenances, func(a, b Maintenance) bool {
+			times := a.From.Equal(b.From) && a.Until.Equal(b.Until)
+			a.From, a.Until = b.From, b.Until
+			return times && a == b
+		})
 }
 
 // Active reports whether the maintenance is under way.
@@ -170,10 +204,19 @@ func (s *StatusPage) read(ctx context.Context, line *netcheck.Timeline) (sum Sum
 		return Summary{}, resp.StatusCode, err
 	}
 	sum.Time = time.Now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.last = sum
+	s.keep(ctx, sum)
 	return sum, resp.StatusCode, nil
+}
+
+// keep keeps what the page says, and tells of it if it is something else than before.
+func (s *StatusPage) keep(ctx context.Context, sum Summary) {
+	s.mu.Lock()
+	before := s.last
+	s.last = sum
+	s.mu.Unlock()
+	if s.cfg.OnChange != nil && (before.Time.IsZero() || !before.same(sum)) {
+		s.cfg.OnChange(ctx, sum)
+	}
 }
 
 // parseSummary reads /api/v2/summary.json (Atlassian Statuspage, status API v2).

@@ -1,8 +1,10 @@
 package canvasprobe_test
 
 import (
+	"context"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -88,5 +90,56 @@ func FuzzStatusPage(f *testing.F) {
 		for _, c := range r.Message {
 			assert.GreaterOrEqual(t, c, ' ')
 		}
+	})
+}
+
+// What is announced is told once, when it changes, and a maintenance becomes a window of
+// the check that it is about: while it lasts nobody is woken.
+//
+// Requirement: RB-CANVAS-MAINTENANCE-SUBSCRIBE, RB-CANVAS-MAINTENANCE-SCHEDULE
+func TestAnnouncementsAreFollowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := &canvastest.Server{}
+		var told []canvasprobe.Summary
+		m, err := health.New(health.Config{Checks: []health.Check{{Name: "canvas", FailureThreshold: 1, Prober: health.ProberFunc(func(context.Context) health.Result {
+			return health.Result{Status: health.Unhealthy, Cause: health.CauseStatus, Message: "status 503"}
+		})}}})
+		require.NoError(t, err)
+		p, err := canvasprobe.NewStatusPage(canvasprobe.StatusPageConfig{HTTP: fake.Client(), Components: []string{"Canvas"}, OnChange: func(_ context.Context, s canvasprobe.Summary) {
+			told = append(told, s)
+			assert.NoError(t, m.SetMaintenance("canvas", s.Windows()...))
+		}})
+		require.NoError(t, err)
+		probe := func(changes int, what string) {
+			t.Helper()
+			time.Sleep(time.Minute)
+			p.Probe(t.Context())
+			assert.Len(t, told, changes, what)
+		}
+		probe(1, "what it says first")
+		probe(1, "it says the same")
+		from := time.Now().Add(time.Hour)
+		id := fake.StatusPage.Add(canvastest.Incident{Name: "Release", Components: []string{"Canvas"}, ScheduledFor: from, ScheduledUntil: from.Add(2 * time.Hour)})
+		probe(2, "a maintenance is planned")
+		probe(2, "it is still planned")
+		assert.Equal(t, []health.Window{{Name: "Release", Start: from.UTC(), End: from.Add(2 * time.Hour).UTC()}}, told[1].Windows())
+
+		status := func() health.Status {
+			_, err := m.Check(t.Context(), "canvas")
+			require.NoError(t, err)
+			return m.Snapshot().Checks[0].Status
+		}
+		assert.Equal(t, health.Unhealthy, status(), "before it begins it is an outage")
+		time.Sleep(time.Until(from.Add(time.Minute)))
+		assert.Equal(t, health.Maintenance, status(), "in it, it is not")
+		fake.StatusPage.Update(id, "completed", "done")
+		probe(3, "it is over early")
+		assert.Empty(t, told[2].Windows())
+		assert.Equal(t, health.Unhealthy, status(), "and so is what it excuses")
+		fake.StatusPage.SetDown(true)
+		probe(3, "a page that cannot be read says nothing")
+
+		endless := canvasprobe.Summary{Maintenances: []canvasprobe.Maintenance{{Name: "no end", From: from}, {Name: "no begin", Until: from}, {Name: "turned", From: from, Until: from.Add(-1)}}}
+		assert.Empty(t, endless.Windows())
 	})
 }
