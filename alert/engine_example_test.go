@@ -83,6 +83,70 @@ func ExampleCriticalRules() {
 	// critical firing: app has failed 2 checks in a row
 }
 
+// What grows old is told in time: certificates, keys and credentials, as the checks of a
+// monitor measure them in days. Whoever knows the moment itself feeds it as a [alert.Moment]
+// to a rule that is [alert.Due] or [alert.Aged], which needs no fresh measurement.
+func ExampleEngine_HealthHooks() {
+	ctx := context.Background()
+	age := func(name string) alert.Input {
+		return alert.Input{Name: name, Kind: alert.Gauge, Unit: health.Days, Every: 24 * time.Hour}
+	}
+	engine, err := alert.NewEngine(alert.EngineConfig{
+		Inputs: []alert.Input{age("certificate_expiry"), age("key_age"), age("credential_age")},
+		Rules: []alert.Rule{
+			{Name: "certificate_ends", Input: "certificate_expiry", When: alert.Below{Limit: 14}, Severity: alert.High, Summary: "the certificate of {entity} ends in {value}"},
+			{Name: "key_is_old", Input: "key_age", When: alert.Above{Limit: 90}, Severity: alert.Medium, Summary: "the key of {entity} is {value} old: rotate it"},
+			{Name: "credential_is_old", Input: "credential_age", When: alert.Above{Limit: 180}, Severity: alert.Medium, Summary: "the token for {entity} is {value} old: replace it"},
+		},
+		Out: printer{},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := engine.Start(ctx); err != nil {
+		fmt.Println(err)
+		return
+	}
+	// A real program has probers of httpprobe, which measures certificate_expiry, of
+	// lti/doctor, which measures key_age, and its own.
+	measures := func(name string, days float64) health.Prober {
+		return health.ProberFunc(func(context.Context) health.Result {
+			return health.Result{Status: health.Healthy, Measurements: []health.Measurement{{Name: name, Value: days, Unit: health.Days}}}
+		})
+	}
+	monitor, err := health.New(health.Config{
+		Hooks: engine.HealthHooks("production"),
+		Checks: []health.Check{
+			{Name: "site", Prober: measures("certificate_expiry", 9)},
+			{Name: "lti", Prober: measures("key_age", 91)},
+			{Name: "canvas", Prober: measures("credential_age", 32)},
+			{Name: "railway", Prober: measures("credential_age", 200)},
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := monitor.Start(ctx); err != nil {
+		fmt.Println(err)
+		return
+	}
+	if _, err := monitor.Check(ctx); err != nil { // a real program waits for its schedule
+		fmt.Println(err)
+	}
+	if err := monitor.Stop(ctx); err != nil {
+		fmt.Println(err)
+	}
+	if err := engine.Stop(ctx); err != nil {
+		fmt.Println(err)
+	}
+	// Unordered output:
+	// high firing: the certificate of site ends in 9 days
+	// medium firing: the key of lti is 91 days old: rotate it
+	// medium firing: the token for railway is 200 days old: replace it
+}
+
 // A worker in another language tells that it works, and how long its task took.
 func ExampleNewPushHandler() {
 	ctx := context.Background()

@@ -1,6 +1,9 @@
 package alert
 
-import "time"
+import (
+	"time"
+	"unsafe"
+)
 
 // Patience is how late an evaluation may be.
 const Patience = patience
@@ -10,6 +13,21 @@ const Cells = cells
 
 // TickAt evaluates as of an invented time. The engine must not be started.
 func (e *Engine) TickAt(now time.Time, jumped bool) { e.tick(now, jumped) }
+
+// Look evaluates as the engine does at each of its ticks. The engine must not be started, or
+// never tick.
+func (e *Engine) Look(last, now time.Time) { e.look(last, now) }
+
+// SetWall returns a moment with the reading that t has of the monotonic clock, and another one
+// of the clock on the wall, as there is after that was set. No clock in a test can be set, and
+// package time makes no such moment, so that this writes into it: the first word of a Time
+// that has both readings is a flag, 33 bits of seconds since 1885, and 30 of nanoseconds.
+func SetWall(t, wall time.Time) time.Time {
+	since := wall.Sub(time.Date(1885, time.January, 1, 0, 0, 0, 0, time.UTC))
+	word := (*uint64)(unsafe.Pointer(&t))
+	*word = *word&(1<<63) | uint64(since/time.Second)<<30 | uint64(since%time.Second)
+	return t
+}
 
 // Jumped is how a jump of the clock is recognised.
 func Jumped(monotonic, wall time.Duration) bool { return jumped(monotonic, wall) }

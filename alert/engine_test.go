@@ -533,6 +533,34 @@ func TestDeadMan(t *testing.T) {
 
 // Requirement: AL-RULE-CLOCK
 func TestDeadlinesGoByTheCalendar(t *testing.T) {
+	const day = 24 * time.Hour
+	for name, c := range map[string]struct {
+		when    alert.Condition
+		moment  time.Duration // from now
+		summary string        // as it fires, in a day
+		renewed time.Duration // the moment after that is done, from then
+	}{
+		"certificate": {alert.Due{Within: 14 * day}, 15 * day, "tool: 14 days, limit 14 days", 90 * day},
+		"key":         {alert.Aged{Over: 90 * day}, -89 * day, "tool: 90 days, limit 90 days", 0},
+		"credential":  {alert.Aged{Over: 180 * day}, -179 * day, "tool: 180 days, limit 180 days", -time.Hour},
+		"token":       {alert.Due{Within: 7 * day}, 8 * day, "tool: 7 days, limit 7 days", 120 * day},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTime(t, func(t *testing.T) {
+				e, out := run(t, []alert.Input{{Name: "moment", Kind: alert.Moment}}, nil,
+					alert.Rule{Name: "deadline", Input: "moment", When: c.when, Severity: alert.Medium, Summary: "{entity}: {value}, limit {limit}"})
+				f := feed(t, e, "moment", "tool")
+				f.Moment(time.Now().Add(c.moment))
+				time.Sleep(day - time.Minute)
+				assert.Empty(t, out.take(), "a minute before")
+				time.Sleep(2 * time.Minute)
+				assert.Equal(t, c.summary, out.last("deadline").Summary)
+				assert.Equal(t, []string{"deadline/tool firing"}, out.take(), "time alone made it so")
+				f.Moment(time.Now().Add(c.renewed))
+				assert.Equal(t, []string{"deadline/tool resolved"}, out.take())
+			})
+		})
+	}
 	inTime(t, func(t *testing.T) {
 		e, out := run(t, []alert.Input{{Name: "certificate", Kind: alert.Moment, Every: time.Hour}, {Name: "backup", Kind: alert.Moment}}, nil,
 			alert.Rule{Name: "expires", Input: "certificate", When: alert.Due{Within: 14 * 24 * time.Hour}, Severity: alert.Medium, Summary: "{entity} ends in {value}"},

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"go.acu.edu.au/runbook/alert"
 	"go.acu.edu.au/runbook/health"
@@ -25,6 +26,53 @@ func TestJumpsAreRecognised(t *testing.T) {
 		{time.Second, -5 * time.Second, false}, // a correction
 	} {
 		assert.Equal(t, c.want, alert.Jumped(c.monotonic, c.wall), c)
+	}
+}
+
+// What a jump of the clock is recognised by is what the engine acts on: what was pending
+// begins anew, once, and what fires goes on. Silence is judged at every look.
+//
+// Requirement: AL-RULE-CLOCK
+func TestClockIsSet(t *testing.T) {
+	clocks := time.Now() // here, since in a bubble there is no monotonic clock
+	for name, c := range map[string]struct {
+		set   time.Duration // after 40 s
+		fires int           // after as many seconds
+	}{
+		"not at all":   {0, 63},
+		"a correction": {4 * time.Second, 63},
+		"forward":      {time.Hour, 101},
+		"back":         {-time.Hour, 101},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inTime(t, func(t *testing.T) {
+				out := &book{}
+				e := engine(t, alert.EngineConfig{
+					Inputs: []alert.Input{{Name: "beat", Kind: alert.Heartbeat}}, Out: out, Logger: quiet, Tick: 1000 * time.Hour, // it is looked at by hand
+					Rules: []alert.Rule{
+						{Name: "lasts", Input: "beat", When: alert.Silent{Period: time.Second}, Severity: alert.High, For: time.Minute},
+						{Name: "fires", Input: "beat", When: alert.Silent{Period: time.Second}, Severity: alert.High},
+					},
+				})
+				start := time.Now()
+				read := func(second int) time.Time { // both clocks
+					wall := start.Add(time.Duration(second) * time.Second)
+					if second > 40 {
+						wall = wall.Add(c.set)
+					}
+					return alert.SetWall(clocks.Add(time.Duration(second)*time.Second), wall)
+				}
+				require.Equal(t, time.Second, read(41).Sub(read(40)), "the monotonic clock goes on")
+				require.Equal(t, time.Second+c.set, read(41).Round(0).Sub(read(40).Round(0)), "the clock on the wall is set")
+
+				feed(t, e, "beat", "app")
+				want := map[int][]string{3: {"fires/app firing", "lasts/app pending"}, c.fires: {"lasts/app firing"}}
+				for second := 1; second < 130; second++ {
+					e.Look(read(second-1), read(second))
+					require.ElementsMatch(t, want[second], out.take(), "after %d s", second)
+				}
+			})
+		})
 	}
 }
 

@@ -22,9 +22,15 @@ func (e *Engine) run(life, ticks context.Context) {
 		case <-ticker.C:
 		}
 		now := time.Now()
-		e.tick(now, jumped(now.Sub(last), now.Round(0).Sub(last.Round(0))))
+		e.look(last, now)
 		last = now
 	}
+}
+
+// look evaluates what depends on time as of now, and takes note of what the clock on the
+// wall has done since the last look.
+func (e *Engine) look(last, now time.Time) {
+	e.tick(now, jumped(now.Sub(last), now.Round(0).Sub(last.Round(0))))
 }
 
 // jumped reports whether the clock on the wall went another way than the monotonic one:

@@ -9,6 +9,8 @@
 //	service := &alerttest.Slack{Token: "xoxb-1"}
 //	notifier, err := slack.New(slack.Config{Token: runbook.NewSecret("xoxb-1"), HTTP: service.Client(), ...})
 //
+// [SMTP], a mail server, has a Dial method instead.
+//
 // Counterparts are built from what the services publish: they refuse fields and paths that
 // are not documented, enforce sizes, rates and credentials, and are told to fail by a
 // [Fault], after the message had its effect if need be. They are safe for concurrent use.
@@ -16,5 +18,5 @@
 // # Concurrency and cost
 //
 // Everything here is safe for concurrent use and works inside testing/synctest.
-// Importing this package compiles alert and a transport in memory.
+// Importing this package compiles alert and a transport in memory, besides the standard library.
 package alerttest

@@ -3,17 +3,25 @@ package alerttest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
 	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf16"
 )
 
-// strict decodes JSON that has no fields but those that are documented.
+// strict decodes JSON that has no fields but those that are documented, and nothing after it.
 func strict(data []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
-	return d.Decode(into)
+	if err := d.Decode(into); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows the JSON")
+	}
+	return nil
 }
 
 // slackText is a text object

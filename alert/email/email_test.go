@@ -1,11 +1,9 @@
 package email_test
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"regexp"
 	"slices"
@@ -24,11 +22,40 @@ import (
 	"go.acu.edu.au/runbook/alert/internal/story"
 )
 
-func notifier(t testing.TB, s *server, change ...func(*email.Config)) *email.Notifier {
+const (
+	host     = "mail.example.edu"
+	username = "runbook"
+	password = "correct-horse"
+)
+
+// newServer returns a server that asks for a password, with a change.
+func newServer(change func(*alerttest.SMTP)) *alerttest.SMTP {
+	s := &alerttest.SMTP{Host: host, Username: username, Password: password, AuthInClear: true, UTF8: true}
+	if change != nil {
+		change(s)
+	}
+	return s
+}
+
+// failing makes the next mails fail. SMTP has no way of saying how long to wait, and each of
+// its replies proves what became of a mail.
+func failing(s *alerttest.SMTP) func(next ...alerttest.Fault) bool {
+	return func(next ...alerttest.Fault) bool {
+		for _, f := range next {
+			if f == alerttest.Limit || f == alerttest.ServerError || f == alerttest.LateError {
+				return false
+			}
+		}
+		s.Fail(next...)
+		return true
+	}
+}
+
+func notifier(t testing.TB, s *alerttest.SMTP, change ...func(*email.Config)) *email.Notifier {
 	t.Helper()
 	cfg := email.Config{
-		Host: host, TLS: s.ca.trusted(), Username: username, Password: runbook.NewSecret(password), Hello: "runbook.example.edu",
-		From: "Operations <runbook@example.edu>", To: []string{"On call <on-call@example.edu>"}, Playbooks: "https://runbook.example.edu/playbooks/", Dial: s.dial,
+		Host: host, TLS: s.ClientTLS(), Username: username, Password: runbook.NewSecret(password), Hello: "runbook.example.edu",
+		From: "Operations <runbook@example.edu>", To: []string{"On call <on-call@example.edu>"}, Playbooks: "https://runbook.example.edu/playbooks/", Dial: s.Dial,
 	}
 	for _, c := range change {
 		c(&cfg)
@@ -54,10 +81,10 @@ func firing() alert.Notification {
 }
 
 // conversations counts threads as mail programs do: by the first message that is referred to.
-func conversations(t testing.TB, s *server) int {
+func conversations(t testing.TB, s *alerttest.SMTP) int {
 	var roots []string
-	for _, r := range s.received() {
-		m, _, _ := parse(t, r.data)
+	for _, r := range s.Mails() {
+		m, _, _ := parse(t, r.Data)
 		root, _, _ := strings.Cut(m.Header.Get("References"), " ")
 		if root == "" {
 			root = m.Header.Get("Message-Id")
@@ -73,13 +100,13 @@ func conversations(t testing.TB, s *server) int {
 func TestNotifier(t *testing.T) {
 	for name, post := range map[string]bool{"for operators": false, "for everyone": true} {
 		t.Run(name, func(t *testing.T) {
-			alerttest.TestNotifier(t, alerttest.NotifierHarness{New: func(t testing.TB) alerttest.NotifierCase {
-				s := newServer(t, nil)
+			alerttest.TestNotifier(t, alerttest.NotifierHarness{Run: synctest.Test, New: func(t testing.TB) alerttest.NotifierCase {
+				s := newServer(nil)
 				return alerttest.NotifierCase{
-					Notifier: notifier(t, s), Post: post, Fail: s.fail, Secrets: []string{password}, Conversations: func() int { return conversations(t, s) },
+					Notifier: notifier(t, s), Post: post, Fail: failing(s), Secrets: []string{password}, Conversations: func() int { return conversations(t, s) },
 					Messages: func() (texts []string) {
-						for _, r := range s.received() {
-							_, plain, _ := parse(t, r.data)
+						for _, r := range s.Mails() {
+							_, plain, _ := parse(t, r.Data)
 							texts = append(texts, plain)
 						}
 						return texts
@@ -94,7 +121,7 @@ func TestNotifier(t *testing.T) {
 // Requirement: AL-EMAIL-THREAD
 // Requirement: AL-EMAIL-AUTO
 func TestThread(t *testing.T) {
-	s := newServer(t, nil)
+	s := newServer(nil)
 	n := notifier(t, s)
 	var prior alert.Receipt
 	for seq, kind := range []alert.Kind{alert.KindFiring, alert.KindReminder, alert.KindResolved} {
@@ -111,8 +138,8 @@ func TestThread(t *testing.T) {
 
 	type thread struct{ id, reply, references, importance string }
 	var got []thread
-	for _, r := range s.received() {
-		m, _, _ := parse(t, r.data)
+	for _, r := range s.Mails() {
+		m, _, _ := parse(t, r.Data)
 		got = append(got, thread{m.Header.Get("Message-ID"), m.Header.Get("In-Reply-To"), m.Header.Get("References"), m.Header.Get("Importance")})
 		assert.Equal(t, "auto-generated", m.Header.Get("Auto-Submitted"))
 		assert.Equal(t, "All", m.Header.Get("X-Auto-Response-Suppress"))
@@ -126,7 +153,7 @@ func TestThread(t *testing.T) {
 		{"<9f86d081.3@example.edu>", "<9f86d081.2@example.edu>", "<9f86d081.1@example.edu> <9f86d081.2@example.edu>", ""},
 		{"<9f86d081.3@example.edu>", "<9f86d081.2@example.edu>", "<9f86d081.1@example.edu> <9f86d081.2@example.edu>", ""},
 	}, got)
-	_, plain, html := parse(t, s.received()[3].data)
+	_, plain, html := parse(t, s.Mails()[3].Data)
 	assert.Contains(t, plain, "Possible repeat")
 	assert.Contains(t, html, "Possible repeat")
 }
@@ -136,7 +163,7 @@ func TestThread(t *testing.T) {
 // Requirement: AL-EMAIL-HEADER
 func TestHeadersCannotBeAdded(t *testing.T) {
 	evil := "x\r\nBcc: evil@example.com\r\nContent-Type: text/html\r\n\r\n<script>alert(1)</script>\x00\u2028\nX-Evil: yes"
-	s := newServer(t, nil)
+	s := newServer(nil)
 	n := notifier(t, s)
 	for _, post := range []bool{false, true} {
 		what := alert.Notification{
@@ -149,9 +176,9 @@ func TestHeadersCannotBeAdded(t *testing.T) {
 		_, err := n.Notify(t.Context(), what)
 		require.NoError(t, err)
 	}
-	for _, r := range s.received() {
-		m, plain, html := parse(t, r.data)
-		assert.Equal(t, []string{"on-call@example.edu"}, r.to)
+	for _, r := range s.Mails() {
+		m, plain, html := parse(t, r.Data)
+		assert.Equal(t, []string{"on-call@example.edu"}, r.To)
 		for name := range m.Header {
 			assert.Contains(t, []string{
 				"From", "To", "Subject", "Date", "Message-Id", "In-Reply-To", "References", "Auto-Submitted", "X-Auto-Response-Suppress", "Mime-Version", "Content-Type",
@@ -162,7 +189,7 @@ func TestHeadersCannotBeAdded(t *testing.T) {
 		assert.Equal(t, m.Header.Get("In-Reply-To"), m.Header.Get("References"), "a receipt that is none is left out")
 		assert.NotContains(t, html, "<script>")
 		assert.NotContains(t, plain, "\x00")
-		for line := range strings.Lines(string(r.data)) {
+		for line := range strings.Lines(string(r.Data)) {
 			assert.LessOrEqual(t, len(line), 998)
 		}
 	}
@@ -171,7 +198,7 @@ func TestHeadersCannotBeAdded(t *testing.T) {
 // Requirement: AL-EMAIL-TLS
 func TestEncryption(t *testing.T) {
 	for name, c := range map[string]struct {
-		server     func(*server)
+		server     func(*alerttest.SMTP)
 		change     func(*email.Config)
 		encrypted  bool
 		kind       error
@@ -179,16 +206,16 @@ func TestEncryption(t *testing.T) {
 		authorised string
 	}{
 		"STARTTLS":             {nil, func(*email.Config) {}, true, nil, "", username},
-		"stripped":             {func(s *server) { s.noTLS = true }, func(*email.Config) {}, false, alert.ErrRefused, "does not support STARTTLS", ""},
-		"implicit":             {func(s *server) { s.implicit = true }, func(c *email.Config) { c.Encryption = email.ImplicitTLS }, true, nil, "", username},
+		"stripped":             {func(s *alerttest.SMTP) { s.NoTLS = true }, func(*email.Config) {}, false, alert.ErrRefused, "does not support STARTTLS", ""},
+		"implicit":             {func(s *alerttest.SMTP) { s.Implicit = true }, func(c *email.Config) { c.Encryption = email.ImplicitTLS }, true, nil, "", username},
 		"opportunistic, there": {nil, func(c *email.Config) { c.Encryption = email.Opportunistic }, true, nil, "", username},
-		"opportunistic, no password in the clear": {func(s *server) { s.noTLS = true }, func(c *email.Config) { c.Encryption = email.Opportunistic }, false, alert.ErrRefused, "unencrypted", ""},
-		"opportunistic, without password": {func(s *server) { s.noTLS = true }, func(c *email.Config) {
+		"opportunistic, no password in the clear": {func(s *alerttest.SMTP) { s.NoTLS = true }, func(c *email.Config) { c.Encryption = email.Opportunistic }, false, alert.ErrRefused, "unencrypted", ""},
+		"opportunistic, without password": {func(s *alerttest.SMTP) { s.NoTLS, s.Username, s.Password = true, "", "" }, func(c *email.Config) {
 			c.Encryption, c.Username, c.Password = email.Opportunistic, "", runbook.Secret{}
 		}, false, nil, "", ""},
 		"opportunistic, wrong certificate": {nil, func(c *email.Config) { c.Encryption, c.TLS = email.Opportunistic, nil }, false, alert.ErrRefused, "certificate", ""},
 		"wrong certificate":                {nil, func(c *email.Config) { c.TLS = nil }, false, alert.ErrRefused, "certificate", ""},
-		"implicit, wrong certificate":      {func(s *server) { s.implicit = true }, func(c *email.Config) { c.Encryption, c.TLS = email.ImplicitTLS, nil }, false, alert.ErrRefused, "certificate", ""},
+		"implicit, wrong certificate":      {func(s *alerttest.SMTP) { s.Implicit = true }, func(c *email.Config) { c.Encryption, c.TLS = email.ImplicitTLS, nil }, false, alert.ErrRefused, "certificate", ""},
 		"another name":                     {nil, func(c *email.Config) { c.Host = "smtp.example.edu" }, false, alert.ErrRefused, "certificate", ""},
 		"PLAIN":                            {nil, func(c *email.Config) { c.Auth = email.Plain }, true, nil, "", username},
 		"LOGIN":                            {nil, func(c *email.Config) { c.Auth = email.Login }, true, nil, "", username},
@@ -196,34 +223,36 @@ func TestEncryption(t *testing.T) {
 		"wrong password by LOGIN":          {nil, func(c *email.Config) { c.Auth, c.Password = email.Login, runbook.NewSecret("wrong-horse") }, false, alert.ErrRefused, "status 535", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newServer(t, c.server)
+			s := newServer(c.server)
 			_, err := notifier(t, s, c.change).Notify(t.Context(), firing())
 			if c.kind != nil {
 				require.ErrorIs(t, err, c.kind)
 				assert.ErrorContains(t, err, c.says)
 				assert.NotContains(t, fmt.Sprintf("%v %+v %#v", err, err, err), "horse")
-				assert.Empty(t, s.received())
+				assert.Empty(t, s.Mails())
 				return
 			}
 			require.NoError(t, err)
-			require.Len(t, s.received(), 1)
-			got := s.received()[0]
-			assert.Equal(t, c.encrypted, got.tls || s.implicit)
-			assert.Equal(t, c.authorised, got.user)
+			require.Len(t, s.Mails(), 1)
+			got := s.Mails()[0]
+			assert.Equal(t, c.encrypted, got.Encrypted)
+			assert.Equal(t, c.authorised, got.User)
 		})
 	}
 }
 
 // Who is not taken is named to the others; if nobody is, it is refused.
 func TestRecipients(t *testing.T) {
-	s := newServer(t, func(s *server) { s.unknown = []string{"gone@example.edu", "left@example.edu"} })
+	s := newServer(func(s *alerttest.SMTP) {
+		s.Replies = map[string]string{"gone@example.edu": "550 5.1.1 no such user here", "left@example.edu": "550 5.1.1 no such user here"}
+	})
 	_, err := notifier(t, s, func(c *email.Config) {
 		c.To = []string{"on-call@example.edu", "Gone <gone@example.edu>", "Ana Peña <ana@example.edu>"}
 	}).Notify(t.Context(), firing())
 	require.NoError(t, err)
-	got := s.received()[0]
-	assert.Equal(t, []string{"on-call@example.edu", "ana@example.edu"}, got.to)
-	m, plain, html := parse(t, got.data)
+	got := s.Mails()[0]
+	assert.Equal(t, []string{"on-call@example.edu", "ana@example.edu"}, got.To)
+	m, plain, html := parse(t, got.Data)
 	to, err := m.Header.AddressList("To")
 	require.NoError(t, err)
 	assert.Len(t, to, 3, "everybody sees who else was told")
@@ -233,57 +262,24 @@ func TestRecipients(t *testing.T) {
 	}
 	_, err = notifier(t, s, func(c *email.Config) { c.To = []string{"gone@example.edu", "left@example.edu"} }).Notify(t.Context(), firing())
 	assert.ErrorIs(t, err, alert.ErrRefused)
-	assert.Len(t, s.received(), 1)
+	assert.Len(t, s.Mails(), 1)
 }
 
-// scripted is a server that answers each command as a test says: with a reply, or with
-// "close", which breaks the connection, or "hang".
-func scripted(replies map[string]string) func(context.Context, string, string) (net.Conn, error) {
-	return func(context.Context, string, string) (net.Conn, error) {
-		client, far := net.Pipe()
-		go func() {
-			defer far.Close()
-			reader := bufio.NewReader(far)
-			for command := "greeting"; ; {
-				reply, ok := replies[command]
-				if !ok {
-					reply = map[string]string{"greeting": "220 mail", "EHLO": "250 mail", "DATA": "354 go on", "QUIT": "221 bye"}[command]
-				}
-				if reply == "" {
-					reply = "250 ok"
-				}
-				switch reply {
-				case "close":
-					return
-				case "hang":
-					_, _ = reader.ReadByte()
-					return
-				}
-				if _, err := fmt.Fprintf(far, "%s\r\n", strings.ReplaceAll(reply, "\n", "\r\n")); err != nil {
-					return
-				}
-				if strings.HasPrefix(reply, "354") {
-					for n := 0; ; n++ {
-						line, err := reader.ReadString('\n')
-						if err != nil || replies["content"] == "close" && n == 3 {
-							return
-						}
-						if line == ".\r\n" {
-							command = "."
-							break
-						}
-					}
-					continue
-				}
-				line, err := reader.ReadString('\n')
-				if err != nil {
-					return
-				}
-				command, _, _ = strings.Cut(strings.TrimSpace(line), " ")
-			}
-		}()
-		return client, nil
+// scripted is a server, without encryption, that answers each command as a test says: with a
+// reply, or with "close", which breaks the connection, or "hang".
+func scripted(replies map[string]string) *alerttest.SMTP {
+	s := &alerttest.SMTP{NoTLS: true}
+	for command, reply := range replies {
+		switch reply {
+		case "close":
+			s.FailAt(command, alerttest.Reset)
+		case "hang":
+			s.FailAt(command, alerttest.Hang)
+		default:
+			s.Answer(command, reply)
+		}
 	}
+	return s
 }
 
 // What is known of a mail after each way of failing at each step.
@@ -297,11 +293,11 @@ func TestEveryStep(t *testing.T) {
 		status  int
 	}{
 		"all is well":             {nil, sent, 0},
-		"no greeting":             {map[string]string{"greeting": "close"}, unsent, 0},
-		"no answer":               {map[string]string{"greeting": "hang"}, unsent, 0},
-		"busy greeting":           {map[string]string{"greeting": "421 4.3.2 too many connections"}, limited, 421},
-		"greeting that refuses":   {map[string]string{"greeting": "554 no SMTP service here"}, refused, 554},
-		"not a mail server":       {map[string]string{"greeting": "HTTP/1.1 400 Bad Request"}, refused, 0},
+		"no greeting":             {map[string]string{"CONNECT": "close"}, unsent, 0},
+		"no answer":               {map[string]string{"CONNECT": "hang"}, unsent, 0},
+		"busy greeting":           {map[string]string{"CONNECT": "421 4.3.2 too many connections"}, limited, 421},
+		"greeting that refuses":   {map[string]string{"CONNECT": "554 no SMTP service here"}, refused, 554},
+		"not a mail server":       {map[string]string{"CONNECT": "HTTP/1.1 400 Bad Request"}, refused, 0},
 		"EHLO breaks":             {map[string]string{"EHLO": "close"}, unsent, 0},
 		"EHLO and HELO refused":   {map[string]string{"EHLO": "502 no", "HELO": "550 go away"}, refused, 502},
 		"sender, temporarily":     {map[string]string{"MAIL": "451 4.3.0 try again"}, unsent, 451},
@@ -328,7 +324,7 @@ func TestEveryStep(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				n, err := email.New(email.Config{
-					Host: host, Encryption: email.Opportunistic, Hello: "x", Timeout: 20 * time.Second, Dial: scripted(c.replies),
+					Host: host, Encryption: email.Opportunistic, Hello: "x", Timeout: 20 * time.Second, Dial: scripted(c.replies).Dial,
 					From: "runbook@example.edu", To: []string{"on-call@example.edu"},
 				})
 				require.NoError(t, err)
@@ -360,8 +356,10 @@ func TestEveryStep(t *testing.T) {
 // The deadline is that of the context, if it comes first.
 func TestDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		s := scripted(map[string]string{"RCPT": "hang"})
+		s.FailAt("RCPT", alerttest.Hang)
 		n, err := email.New(email.Config{
-			Host: host, Encryption: email.Opportunistic, Hello: "x", Dial: scripted(map[string]string{"RCPT": "hang"}), From: "runbook@example.edu", To: []string{"on-call@example.edu"},
+			Host: host, Encryption: email.Opportunistic, Hello: "x", Dial: s.Dial, From: "runbook@example.edu", To: []string{"on-call@example.edu"},
 		})
 		require.NoError(t, err)
 		began := time.Now()
@@ -379,10 +377,10 @@ func TestDeadline(t *testing.T) {
 
 // A password that a server repeats is in no error.
 func TestPasswordIsHidden(t *testing.T) {
-	s := newServer(t, nil)
+	s := scripted(map[string]string{"AUTH": "535 5.7.8 wrong: " + password})
+	s.AuthInClear = true
 	n := notifier(t, s, func(c *email.Config) {
 		c.Encryption, c.Host = email.Opportunistic, "localhost" // where it may be sent in the clear
-		c.Dial = scripted(map[string]string{"EHLO": "250-mail\n250 AUTH PLAIN", "AUTH": "535 5.7.8 wrong: " + password})
 	})
 	_, err := n.Notify(t.Context(), firing())
 	require.ErrorIs(t, err, alert.ErrRefused)
@@ -402,7 +400,7 @@ func FuzzReply(f *testing.F) {
 		}
 		n, err := email.New(email.Config{
 			Host: host, Encryption: email.Opportunistic, Hello: "x", Timeout: 50 * time.Millisecond, From: "runbook@example.edu", To: []string{"on-call@example.edu"},
-			Dial: scripted(map[string]string{"greeting": greeting, "EHLO": ehlo, "RCPT": rcpt, "DATA": data, ".": end, "QUIT": "close"}),
+			Dial: scripted(map[string]string{"CONNECT": greeting, "EHLO": ehlo, "RCPT": rcpt, "DATA": data, ".": end, "QUIT": "close"}).Dial,
 		})
 		require.NoError(t, err)
 		if _, err = n.Notify(t.Context(), firing()); err == nil && !strings.Contains(end+data+rcpt+ehlo+greeting, "250") {
@@ -412,7 +410,7 @@ func FuzzReply(f *testing.F) {
 }
 
 func TestGolden(t *testing.T) {
-	s := newServer(t, nil)
+	s := newServer(nil)
 	n := notifier(t, s, func(c *email.Config) { c.ReplyTo = "operations@example.edu" })
 	repeat, resolved, reminder := firing(), firing(), firing()
 	repeat.PossibleRepeat = true
@@ -434,10 +432,10 @@ func TestGolden(t *testing.T) {
 	for name, what := range map[string]alert.Notification{
 		"firing": firing(), "possible_repeat": repeat, "reminder": reminder, "resolved": resolved, "post": post, "maintenance": plan, "test": test,
 	} {
-		before := len(s.received())
+		before := len(s.Mails())
 		_, err := n.Notify(t.Context(), what)
 		require.NoError(t, err)
-		m, plain, html := parse(t, s.received()[before].data)
+		m, plain, html := parse(t, s.Mails()[before].Data)
 		var b strings.Builder
 		for _, header := range []string{"From", "To", "Reply-To", "Date", "Message-ID", "In-Reply-To", "References", "Auto-Submitted", "Importance"} {
 			if v := m.Header.Get(header); v != "" {
@@ -453,12 +451,12 @@ func TestGolden(t *testing.T) {
 // TestNight is what people read of a night as the router tells it: what a program shows that
 // does not show HTML, below the state that the HTML begins with.
 func TestNight(t *testing.T) {
-	s := newServer(t, nil)
+	s := newServer(nil)
 	state := regexp.MustCompile(`uppercase[^>]*>([^<]*)<`)
 	var b strings.Builder
 	story.Night(t, notifier(t, s), func(step string) {
-		all := s.received()
-		m, plain, html := parse(t, all[len(all)-1].data)
+		all := s.Mails()
+		m, plain, html := parse(t, all[len(all)-1].Data)
 		fmt.Fprintf(&b, "=== %s: %s\nSubject, decoded: %s\n\n%s", step, state.FindStringSubmatch(html)[1], subject(t, m), plain)
 	})
 	golden(t, "night.txt", b.String())
@@ -478,8 +476,8 @@ func golden(t testing.TB, name, text string) {
 }
 
 func TestNewSaysAllProblems(t *testing.T) {
-	s := newServer(t, nil)
-	insecure := s.ca.trusted()
+	s := newServer(nil)
+	insecure := s.ClientTLS()
 	insecure.InsecureSkipVerify = true
 	_, err := email.New(email.Config{
 		Host: "mail\r\nhost", Port: 70000, Encryption: "none", TLS: insecure, Username: "u", Auth: "NTLM", Hello: "a b", From: "Operations", To: []string{"ana@exämple.edu", "a@b.example\r\nRCPT TO:<x@y.example>"},
@@ -497,7 +495,7 @@ func TestNewSaysAllProblems(t *testing.T) {
 // BenchmarkNotify sends a mail to a server in memory, with STARTTLS: under 20 ms, which is
 // little beside a network.
 func BenchmarkNotify(b *testing.B) {
-	s := newServer(b, nil)
+	s := newServer(nil)
 	n := notifier(b, s)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -88,8 +88,8 @@ func TestSampleNeedsItsVariables(t *testing.T) {
 	code, stdout, stderr := execute(t.Context(), nil, "-config", sampleName)
 	assert.Equal(t, exitUnchecked, code)
 	assert.Empty(t, stdout)
-	assert.Equal(t, 8, strings.Count(stderr, "\n"))
-	assert.Contains(t, stderr, "config.sample.yaml:50:20: environments[0].secrets.application: the environment variable QA_AUTOMATION_TEST_TOKEN is not set\n")
+	assert.Equal(t, 10, strings.Count(stderr, "\n"))
+	assert.Contains(t, stderr, "config.sample.yaml:59:20: environments[0].secrets.application: the environment variable QA_AUTOMATION_TEST_TOKEN is not set\n")
 }
 
 // A configuration of one's own can be rehearsed on the estate. What the file
