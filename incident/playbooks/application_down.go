@@ -41,6 +41,7 @@ func ApplicationDown(e Environment) incident.Playbook {
 			withPhase(act, withWhen(e.freeze("freeze"), decided("roll back", "restart"))),
 			withWhen(e.rollback("roll-back", "deployments"), decided("roll back")),
 			withWhen(restart("restart", "Restart the application", e.Deployer), decided("restart")),
+			e.tellFrozen("tell-frozen", "roll-back"),
 			{ID: "settle", Title: "Let it start", When: decided("roll back", "restart"), Do: incident.Sleep{For: d.Settle}},
 			withWhen(e.waitForOthers("wait", d), decided("wait")),
 			withPhase(verify, replacing(well("well", "See that the application is well", d.Recover, d.Times, e.Probes.Application), "./scripts/health-check.sh production")),
@@ -58,6 +59,23 @@ func ApplicationDown(e Environment) incident.Playbook {
 		},
 		Escalation: "level 2, the development team, if it is not well 15 minutes after it was noticed",
 	}
+}
+
+// tellFrozen tells the operators what a rollback leaves behind for a person: that the
+// platform deploys nothing by itself.
+func (e Environment) tellFrozen(id, rollback string) incident.Step {
+	step := e.inform(id, func(s *incident.Scope) incident.Message {
+		v, _ := incident.Result[Decision](s, "decide")
+		return incident.Message{
+			Title: "Rolled back, and automatic deployments of " + e.name() + " are frozen",
+			Text:  "A push would bring back what was rolled back: " + v.Why + ". Let the platform deploy by itself again when its cause is gone.",
+		}
+	})
+	step.When = both(step.When, func(s *incident.Scope) (bool, string) {
+		before, looked := incident.Result[incident.FreezeState](s, "freeze-before")
+		return s.Did(rollback) && (s.Did("freeze") || looked && before.Frozen), "it was not rolled back, or the platform is not frozen"
+	})
+	return step
 }
 
 // A Decision is what a playbook found best, and why.

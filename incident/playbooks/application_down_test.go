@@ -136,6 +136,9 @@ func TestApplicationDown(t *testing.T) {
 						Again: func() incident.Playbook { return playbooks.ApplicationDown(h.Environment) },
 						Check: func(t testing.TB, run incident.Run) {
 							assert.ElementsMatch(t, c.does, effects())
+							if h.did("Rollback") && c.want == "" {
+								assert.Contains(t, h.mails, "operators: Rolled back, and automatic deployments of production are frozen")
+							}
 							s := run.Step("decide")
 							assert.Contains(t, string(s.Output)+s.Message, c.why)
 							if c.want == "" {
