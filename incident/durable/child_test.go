@@ -30,15 +30,16 @@ const childVariable = "RUNBOOK_DURABLE_CHILD"
 type task struct {
 	File, URL string        // where the runs are
 	Effects   string        // the file of what was done
-	Point     string        // where it kills itself: "after-intent", "after-effect", "after-result"
+	Point     string        // where it kills itself: "after-intent", "after-effect", "after-result", ...
 	PointRun  string        // in which run
 	Start     []string      // the runs that it starts
 	Steps     int           // how many each has
 	Slow      time.Duration // how long each call takes
 	HungAfter time.Duration
 	Crashes   int
-	SizeLimit uint64 // of files, in bytes
-	Changed   bool   // its program makes other calls
+	SizeLimit uint64          // of files, in bytes
+	Changed   bool            // its program makes other calls
+	Repeat    incident.Repeat // of the action of its playbook
 }
 
 func TestMain(m *testing.M) {
@@ -79,19 +80,19 @@ func (t task) run(ctx context.Context) error {
 		return err
 	}
 	p := &killed{task: t, runs: runs}
-	if err := runs.Launch(ctx, map[string]incident.Program{"work": p.work, "poison": p.poison, "ask": p.ask}); err != nil {
+	runner, escalations, err := p.hosts(nil)
+	if err != nil {
+		return err
+	}
+	if err := runs.Launch(ctx, map[string]incident.Program{
+		"work": p.work, "poison": p.poison, "ask": p.ask,
+		incident.PlaybookProgram: runner.Program(), incident.EscalationProgram: escalations.Program(),
+	}); err != nil {
 		return err
 	}
 	for _, id := range t.Start {
-		if _, err := runs.Start(ctx, p.start(id)); err != nil {
+		if err := p.begins(ctx, id, runner, escalations); err != nil {
 			return err
-		}
-		for range 2 { // an approval that is sent twice counts once
-			for _, s := range []string{"first", "second"} {
-				if err := runs.Signal(ctx, id, "go", incident.Signal{ID: s}); err != nil && !errors.Is(err, incident.ErrStale) {
-					return err
-				}
-			}
 		}
 	}
 	fmt.Println("ready", runs.Process())
@@ -107,6 +108,29 @@ func (t task) run(ctx context.Context) error {
 type killed struct {
 	task
 	runs *durable.Runs
+}
+
+// begins starts a run.
+func (k *killed) begins(ctx context.Context, id string, runner *incident.Runner, escalations *incident.Escalations) error {
+	switch {
+	case strings.HasPrefix(id, "playbook"):
+		_, err := runner.Start(ctx, incident.Request{ID: id, Environment: "production", Playbook: "restart", By: "ada"})
+		return err
+	case strings.HasPrefix(id, "escalation"):
+		_, err := escalations.Begin(ctx, outage())
+		return err
+	}
+	if _, err := k.runs.Start(ctx, k.start(id)); err != nil {
+		return err
+	}
+	for range 2 { // an approval that is sent twice counts once
+		for _, s := range []string{"first", "second"} {
+			if err := k.runs.Signal(ctx, id, "go", incident.Signal{ID: s}); err != nil && !errors.Is(err, incident.ErrStale) {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // start is a run; the digit at the end of its name is its environment.

@@ -111,6 +111,38 @@ func TestClient(t *testing.T) {
 	})
 }
 
+// A process hangs when it has not said for 30 seconds that it lives, unless the host wants
+// it otherwise.
+//
+// Requirement: INC-CRASH-HANG
+func TestHungAfter(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		hungAfter, silent time.Duration
+		state             string
+	}{
+		"by default, before":    {0, 25 * time.Second, "alive"}, // and not 30, on a machine that is slow
+		"by default":            {0, 30 * time.Second, "hung"},
+		"as configured, before": {time.Hour, 55 * time.Minute, "alive"},
+		"as configured":         {time.Hour, time.Hour, "hung"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newFile(t)
+			cfg := p.config(t)
+			cfg.HungAfter = c.hungAfter
+			runs, err := durable.Open(t.Context(), cfg) // and does not say by itself that it lives
+			require.NoError(t, err)
+			t.Cleanup(func() { closeRuns(t, runs) })
+			_, err = sqlite(t, "file:"+p.file+"?_pragma=busy_timeout(10000)").ExecContext(t.Context(),
+				"INSERT INTO runbook_run_processes (process, host, version, lock_key, started, seen) VALUES ($1, 'test', $2, 1, 1, $3)",
+				runs.Process(), durable.Version, time.Now().Add(-c.silent).UnixMicro())
+			require.NoError(t, err)
+			assert.Equal(t, c.state, replica(t, runs, runs.Process()).State)
+		})
+	}
+}
+
 // Two runs for one environment never overlap, whoever queues and whoever refuses; runs for
 // two environments do.
 //

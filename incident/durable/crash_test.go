@@ -207,8 +207,8 @@ func TestPoison(t *testing.T) {
 	assert.JSONEq(t, `"harmless now"`, string(ends(t, runs, "poison-0").Result))
 }
 
-// The database goes away during a call. The run waits for it, and does not make the call
-// again.
+// The database goes away during a call. The run waits for it, which who asks is told, and
+// does not make the call again.
 //
 // Requirement: INC-CRASH-DATABASE
 func TestDatabaseGoes(t *testing.T) {
@@ -236,6 +236,11 @@ func TestDatabaseGoes(t *testing.T) {
 	postgres.Stop()
 	close(away)
 	time.Sleep(3 * time.Second) // longer than a process that is gone has
+	_, err := runs.Record(t.Context(), "r", -1)
+	require.ErrorContains(t, err, "stand still", "who asks is told")
+	for _, err := range runs.List(t.Context(), incident.RunQuery{}) {
+		require.ErrorContains(t, err, "stand still")
+	}
 	postgres.Start()
 	r := ends(t, runs, "r")
 	assert.Equal(t, incident.RunFinished, r.Status, r.Error)

@@ -51,8 +51,9 @@
 // succession die, and which gets no further, is stranded until a person releases it.
 //
 // When the database is away, or its disk is full, runs stand still, and go on when it is
-// back; a call whose outcome could not be recorded is repeated only if its process, or
-// the disk, failed, and then knows.
+// back. Their Attention says so, or the error if they cannot be read. A call whose outcome
+// could not be recorded is repeated only if its process, or the disk, failed, and then
+// knows.
 //
 // # What a hang does
 //

@@ -334,6 +334,9 @@ func (e *execution) retry(what string, fn func() error) error {
 		var f *final
 		switch {
 		case err == nil:
+			if said {
+				e.runs.goesOn(e.id)
+			}
 			return nil
 		case errors.Is(err, errLost), errors.Is(err, errCancelled), errors.Is(err, errTurn), errors.As(err, &f):
 			return err
@@ -343,6 +346,7 @@ func (e *execution) retry(what string, fn func() error) error {
 			wait = min(wait, 100*time.Millisecond)
 		case !said:
 			said = true
+			e.runs.standsStill(e.id, what, err)
 			e.runs.cfg.Logger.WarnContext(e.ctx, "a run stands still: the database does not take or give what it needs; it is tried again", "run", e.id, "what", what, "error", err)
 		}
 		pause := time.NewTimer(wait)
@@ -358,14 +362,33 @@ func (e *execution) retry(what string, fn func() error) error {
 	}
 }
 
+// standsStill keeps, for who asks, why a run does not get further here.
+func (r *Runs) standsStill(id, what string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.still[id] = printable(fmt.Sprintf("it stands still since %s: the database does not take or give what it needs (%s: %.500v); it is tried again, and goes on by itself when it can", time.Now().UTC().Format(time.RFC3339), what, err))
+}
+
+// goesOn ends what standsStill keeps.
+func (r *Runs) goesOn(ids ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, id := range ids {
+		delete(r.still, id)
+	}
+}
+
 // letGo says why the run does not go on here. If nobody else has it, the guard puts it
 // into its queue again.
 func (e *execution) letGo(err error) error {
 	switch {
 	case err == nil, errors.Is(err, errLost), errors.Is(err, errTurn), errors.Is(err, errClosing), e.runs.isClosing():
+		e.runs.goesOn(e.id)
 	case errors.Is(err, errCancelled):
+		e.runs.goesOn(e.id)
 		e.cancelled()
 	default:
+		e.runs.standsStill(e.id, "record or read what it did", err)
 		e.runs.cfg.Logger.WarnContext(e.ctx, "a run was interrupted; it begins again from what was recorded", "run", e.id, "error", err)
 	}
 	return err

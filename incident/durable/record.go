@@ -136,6 +136,9 @@ type row struct {
 func (r *Runs) rows(ctx context.Context, condition string, args ...any) (list []row, err error) {
 	rows, err := r.db.QueryContext(plain{ctx}, `SELECT number, at, began, ended, revision, id, start, version, owner, process, status, error, stranded, result, held, cancelled, taken
 		FROM runbook_runs WHERE `+condition, args...)
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("the database of the runs cannot be read, and they stand still; they go on by themselves when it can: %w", err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -285,6 +288,13 @@ func (r *Runs) condition(f row, processes func() ([]process, error), record *inc
 	}
 	if f.taken.Valid {
 		record.Attention = f.taken.String
+	}
+	if f.owner == "" || f.process == r.process {
+		r.mu.Lock()
+		if why := r.still[f.id]; why != "" {
+			record.Attention = strings.TrimPrefix(record.Attention+"; "+why, "; ")
+		}
+		r.mu.Unlock()
 	}
 	if f.owner != "" && f.process == r.process {
 		return nil

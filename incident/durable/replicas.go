@@ -217,6 +217,7 @@ func (r *Runs) giveBack(ctx context.Context, list []dbos.WorkflowStatus, why fun
 			return nil, err
 		}
 	}
+	r.goesOn(ids...)
 	for _, id := range ids {
 		r.changed(id)
 	}

@@ -48,6 +48,7 @@ type Runs struct {
 	mu       sync.Mutex
 	programs map[string]incident.Program // nil before Launch
 	active   map[string]*execution       // runs that this process carries out
+	still    map[string]string           // runs that do not get further here, and why, in words
 	calls    int                         // that are being made
 	idle     chan struct{}               // closed when there are none; nil if nobody waits
 	executed int64
@@ -91,7 +92,7 @@ func open(ctx context.Context, cfg Config) (_ *Runs, err error) {
 		cfg:     cfg,
 		process: cmp.Or(cfg.Host, "process") + "-" + strings.ToLower(rand.Text()[:12]),
 		db:      cfg.DB, pool: cfg.Pool,
-		active:  make(map[string]*execution),
+		active: make(map[string]*execution), still: make(map[string]string),
 		closing: make(chan struct{}), check: make(chan string, 256),
 	}
 	defer func() {

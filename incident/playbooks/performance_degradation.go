@@ -55,6 +55,7 @@ func (e Environment) assessPerformance(phase string) incident.Step {
 			return incident.Message{Title: "The application is slow", Text: "We are looking into it."}
 		}),
 		replacing(measuring("performance", "Measure how the application answers", e.responsiveness()), "./scripts/performance-check.sh production"),
+		goingOn(measuring("speed", "Measure how long an answer takes", e.speed())),
 		replacing(look("activity", "Look at users, tasks, errors and memory", e.Probes.Activity), `curl -s "https://qa-automation.acu.edu.au/health/metrics"`),
 		e.baseline("baseline", incident.MetricLatencyP95, incident.MetricRequests, incident.MetricErrors, incident.MetricCPU, incident.MetricMemory),
 		measuredMemory("memory", e, d),
@@ -135,6 +136,10 @@ func slowDecision(s *incident.Scope, d Defaults, now Measured) (any, error) {
 			why = append(why, canvas.Message)
 		}
 		return Decision{"spare Canvas", strings.Join(why, "; ")}, nil
+	}
+	if speed, timed := incident.Result[Measured](s, "speed"); timed && speed.well() && usual.of(incident.MetricRequests).times() < 1.5 {
+		// Requests fail, at a usual load, and not because they wait.
+		return nil, fmt.Errorf("requests fail though answers come in time, so that neither workers nor fewer requests to Canvas would mend it: look in the log for why (%s)", strings.Join(why, "; "))
 	}
 	return Decision{"scale", strings.Join(why, "; ")}, nil
 }

@@ -64,6 +64,23 @@ func (e Environment) responsiveness() gauge {
 	}}
 }
 
+// speed is the gauge of how long an answer takes, whether it is an error or not.
+func (e Environment) speed() gauge {
+	d := e.Defaults.filled()
+	return gauge{name: "how long an answer takes", read: func(ctx context.Context) (float64, string, error) {
+		began := time.Now()
+		r := e.Probes.Performance.Probe(ctx)
+		took, timed := reading(r, "response_time_p95", "response_time")
+		if r.Status == health.Unknown || r.Status == health.Unhealthy && !timed {
+			return 0, "", errors.New(found(r).String())
+		}
+		if !timed {
+			took = cmp.Or(r.Duration, time.Since(began)).Seconds()
+		}
+		return took / d.ResponseTime.Seconds(), fmt.Sprintf("it takes %s (limit %v)", seconds(took), d.ResponseTime), nil
+	}}
+}
+
 func seconds(v float64) string {
 	return time.Duration(v * float64(time.Second)).Round(10 * time.Millisecond).String()
 }
