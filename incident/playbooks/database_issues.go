@@ -41,6 +41,7 @@ func DatabaseIssues(e Environment) incident.Playbook {
 			}),
 			replacing(look("database", "Ask the application about the database", e.Probes.Database), `curl -f "https://qa-automation.acu.edu.au/health/database"`),
 			look("application", "Look at the application", e.Probes.Application),
+			look("activity", "Look at what the application is doing, and how full its pool of connections is", e.Probes.Activity),
 			look("platform", "Look at what is said of the platform", e.Probes.Platform),
 			replacing(e.databaseService("service"), "railway status --environment production"),
 		}}},
@@ -136,7 +137,7 @@ func databaseDecision(d Defaults) incident.Step {
 			case told && stands(service):
 				return Decision{"restart the database", "the service of the database does not run: " + lastDeployment(service)}, nil
 			}
-			if why := holdsConnections(database, server); why != "" {
+			if why := holdsConnections(database, server, saw(s, "activity")); why != "" {
 				return Decision{"restart", why + recently(s, d)}, nil
 			}
 			switch {
@@ -160,8 +161,8 @@ func stands(d Deployments) bool {
 
 // holdsConnections says why a restart of the application would help; empty if nothing
 // speaks for it.
-func holdsConnections(database, server Found) string {
-	n := server.Numbers
+func holdsConnections(database, server, activity Found) string {
+	n, pool := server.Numbers, max(server.Numbers["pool_used"], activity.Numbers["pool_used"])
 	switch {
 	case server.Cause == causeConnections:
 		return "the server accepts no more connections"
@@ -169,8 +170,8 @@ func holdsConnections(database, server Found) string {
 		return fmt.Sprintf("%.0f %% of the connections of the server are in use", n["connections_used"])
 	case n["blocked_queries"] > 0 && n["longest_blocked"] >= blockedLong:
 		return fmt.Sprintf("%.0f queries wait for others, one of them for %.0f s", n["blocked_queries"], n["longest_blocked"])
-	case n["pool_used"] >= connectionsFull:
-		return fmt.Sprintf("%.0f %% of the pool of connections are in use", n["pool_used"])
+	case pool >= connectionsFull:
+		return fmt.Sprintf("%.0f %% of the pool of connections are in use", pool)
 	case database.down() && (server.Status.OK() && !server.Missing):
 		return "the server works, and the application does not get through to it (" + database.Message + ")"
 	case database.down():

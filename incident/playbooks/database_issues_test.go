@@ -57,6 +57,14 @@ func databaseCases() map[string]databaseCase {
 			},
 			does: []string{"Restart d2"}, why: "the server accepts no more connections",
 		},
+		"a pool of the application that is full is let go, although the server has room": {
+			world: func(h *dataHouse) {
+				so := func() bool { return h.did("Restart") }
+				h.say("application", until(so, down("status 503")))
+				h.say("activity", until(so, reads(health.Degraded, health.CauseThreshold, "pool_used 100 %", map[string]float64{"pool_used": 100})))
+			},
+			does: []string{"Restart d2"}, why: "100 % of the pool of connections are in use",
+		},
 		"queries that wait for others are let go": {
 			world: func(h *dataHouse) {
 				so := func() bool { return h.did("Restart") }
