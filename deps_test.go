@@ -36,6 +36,7 @@ var mayCompile = map[string][]string{
 	"health/promhealth":           {"health", "github.com/prometheus", "github.com/beorn7/perks", "github.com/cespare/xxhash", "github.com/munnerz/goautoneg", "golang.org/x/sys", "google.golang.org/protobuf", "go.yaml.in/yaml"},
 	"health/redisprobe":           {"", "health", "internal/netcheck", "golang.org/x/sys", "github.com/redis/go-redis", "github.com/cespare/xxhash", "go.uber.org/atomic"},
 	"health/sqlhealth":            {"health", "internal/sqlmigrate"},
+	"health/statuspage":           {"health"},
 	"health/sqlprobe":             {"health", "internal/netcheck"},
 	"health/wsprobe":              {"", "health", "health/httpprobe", "internal/netcheck", "internal/netcheck/httpcheck", "github.com/coder/websocket"},
 	"canvas":                      {"", "internal/httpx", "internal/clientcreds", "internal/flight", "github.com/hashicorp/", "golang.org/x/oauth2", "golang.org/x/time"},
