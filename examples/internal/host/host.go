@@ -1,0 +1,374 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.acu.edu.au/runbook/alert"
+	"go.acu.edu.au/runbook/alert/schedule"
+	"go.acu.edu.au/runbook/health"
+	"go.acu.edu.au/runbook/incident"
+	"go.acu.edu.au/runbook/incident/playbooks"
+)
+
+// A Host watches environments and carries out the runbook. Make one with [New]. Its methods
+// are safe for concurrent use.
+type Host struct {
+	cfg          Config
+	environments []*reached
+	users        *reached // the environment of the users
+	usable       map[string][]string
+	lacks        error
+
+	monitor     *health.Monitor
+	engine      *alert.Engine
+	feed        atomic.Pointer[feed] // nil as long as nothing is judged
+	router      *alert.Router
+	manager     *incident.Manager
+	automation  *incident.Automation
+	runner      *incident.Runner
+	escalations *incident.Escalations
+	scheduler   *schedule.Scheduler
+
+	mu       sync.Mutex
+	watching bool
+	started  bool
+	life     context.Context // of what goes on in the background
+	end      context.CancelFunc
+	working  sync.WaitGroup
+}
+
+// New makes a host, or returns everything that is wrong with cfg. Where a connection names
+// parts of its platform and does not give their ids, the platform is asked for them. Nothing
+// is watched and nobody is told before Start.
+func New(ctx context.Context, cfg Config) (*Host, error) {
+	errs := cfg.complete()
+	h := &Host{cfg: cfg, usable: make(map[string][]string)}
+	for _, c := range cfg.Connections {
+		r, err := c.reach(ctx)
+		errs = append(errs, err)
+		h.environments = append(h.environments, r)
+		if h.users == nil || r.Name == "production" {
+			h.users = r
+		}
+	}
+	if h.users == nil {
+		h.users = &reached{}
+	}
+	h.users.users = true
+	var err error
+	h.router, err = h.newRouter()
+	errs = append(errs, err)
+	errs = append(errs, h.makePeople())
+	errs = append(errs, h.makePlaybooks())
+	h.manager, err = incident.NewManager(h.managerConfig())
+	errs = append(errs, err)
+	if err == nil {
+		errs = append(errs, h.manager.Validate(slices.Sorted(maps.Keys(h.usable))))
+	}
+	h.engine, err = alert.NewEngine(h.engineConfig(nil))
+	errs = append(errs, err)
+	h.monitor, err = health.New(h.monitorConfig())
+	errs = append(errs, err)
+	if err == nil {
+		errs = append(errs, h.watchItself())
+	}
+	h.scheduler, err = schedule.New(schedule.Config{Schedules: h.schedules(), Zone: cfg.Zone, Ledger: cfg.Ledger, Logger: cfg.Logger, OnRun: h.scheduled})
+	errs = append(errs, err)
+	if err := errors.Join(errs...); err != nil {
+		return nil, fmt.Errorf("host: %w", err)
+	}
+	return h, nil
+}
+
+// makePeople makes what calls people.
+func (h *Host) makePeople() (err error) {
+	c := h.cfg.callPeople()
+	post := func(ctx context.Context, p alert.Post, targets ...string) error {
+		return h.router.Post(ctx, p, targets...)
+	}
+	policy := c.policy(&h.cfg, h.users.Name, post)
+	if len(c.errs) > 0 {
+		return errors.Join(c.errs...)
+	}
+	h.escalations, err = incident.NewEscalations(incident.EscalationsConfig{
+		Runs: h.cfg.Runs, Policies: []incident.EscalationPolicy{policy}, Channels: c.channels, OnCall: c.rota,
+		Calendars: map[string]incident.Calendar{calendarName: h.cfg.Calendar}, Acknowledge: h.cfg.Acknowledge, Logger: h.cfg.Logger,
+		Hooks: incident.EscalationHooksOf(func() *incident.Manager { return h.manager }),
+	})
+	return err
+}
+
+// makePlaybooks makes the playbooks that can be carried out, of all environments, and what
+// carries them out.
+func (h *Host) makePlaybooks() error {
+	var usable []incident.Playbook
+	var lacks []error
+	for _, r := range h.environments {
+		r.Defaults, r.Zone = h.cfg.Defaults, h.cfg.Zone
+		r.Tell = func(ctx context.Context, p alert.Post) error { return h.Post(ctx, p) }
+		r.Inform = func(ctx context.Context, m incident.Message) error { return h.inform(ctx, r.Name, m) }
+		r.Draft = h.draft
+	}
+	for _, r := range h.environments {
+		all := playbooks.All(r.Environment, h.surroundings(r))
+		if h.cfg.Playbooks != nil {
+			all = append(all, h.cfg.Playbooks(r.Environment)...)
+		}
+		can, cannot := playbooks.Usable(all)
+		usable, lacks = append(usable, can...), append(lacks, cannot)
+		for _, p := range can {
+			h.usable[p.Name] = append(h.usable[p.Name], r.Name)
+		}
+	}
+	h.lacks = errors.Join(lacks...)
+	var err1, err2 error
+	h.automation, err1 = incident.NewAutomation(incident.AutomationConfig{Store: h.cfg.Store, Policies: h.cfg.Policies, KillFile: h.cfg.KillFile})
+	permit := func(ctx context.Context, a incident.AutomaticAction) error { return h.automation.Permit(ctx, a) }
+	h.runner, err2 = incident.NewRunner(incident.RunnerConfig{
+		Playbooks: usable, Runs: h.cfg.Runs, Store: h.cfg.Store, Approvals: approvers(h.cfg.People), Permit: permit, OnEvent: h.onEvent, Logger: h.cfg.Logger,
+	})
+	return errors.Join(err1, err2)
+}
+
+// can reports whether a playbook can be carried out in an environment.
+func (h *Host) can(playbook, environment string) bool {
+	return slices.Contains(h.usable[playbook], environment)
+}
+
+// comesBack is for how long after it was over something that begins again is the same
+// incident: what was done by itself did not mend it, and is not done by itself again.
+const comesBack = 2 * time.Hour
+
+// managerConfig says which alerts become incidents, and what follows.
+func (h *Host) managerConfig() incident.ManagerConfig {
+	cfg := incident.ManagerConfig{
+		Store: h.cfg.Store, Bindings: h.bindings(), SLAs: incident.DefaultSLAs(h.cfg.Calendar), AutoResolve: true, ReopenWithin: comesBack, Zone: h.cfg.Zone, Logger: h.cfg.Logger,
+		Acknowledger: h.router, Poster: h, Ticketer: h.cfg.Channels.Tickets,
+		Hooks: incident.ManagerHooks{OnOpened: h.onOpened, OnChanged: h.cfg.Hooks.OnIncident, OnClock: h.onClock},
+	}
+	if h.escalations != nil {
+		cfg.Escalator = h.escalations
+	}
+	return cfg
+}
+
+// bindings bind alert, severity and playbook, for each environment. What happens to test
+// and beta is at most of medium severity: nobody is woken for them. A playbook that
+// cannot be carried out there is left out, and Lacks says why.
+func (h *Host) bindings() []incident.Binding {
+	var all []incident.Binding
+	for _, r := range h.environments {
+		severity := func(s alert.Severity) alert.Severity {
+			if r.users {
+				return s
+			}
+			return max(s, alert.Medium) // a higher number is less severe
+		}
+		bind := func(name string, s alert.Severity, playbook string, automatic bool, labels map[string]string) {
+			b := incident.Binding{
+				Name: name + "-" + r.Name, Severity: severity(s), GroupBy: []string{"environment"},
+				Match: alert.Matcher{Environments: []string{r.Name}, Labels: labels},
+			}
+			if h.can(playbook, r.Name) {
+				b.Playbook, b.Automatic = playbook, automatic
+			}
+			all = append(all, b)
+		}
+		for _, p := range procedures() {
+			bind(p.playbook, p.severity, p.playbook, p.automatic, map[string]string{labelProcedure: p.playbook, "reason": ""})
+		}
+		bind("measuring", alert.Low, "comprehensive-check", true, map[string]string{"reason": "*"})
+	}
+	return all
+}
+
+// engineConfig says what is judged, after a restart from the alerts that there were.
+func (h *Host) engineConfig(restore []alert.Alert) alert.EngineConfig {
+	cfg := alert.EngineConfig{Rules: rules(limitsOf(h.cfg.Defaults), h.cfg.Beat), Inputs: inputs(), Out: h.router, Restore: restore, Logger: h.cfg.Logger}
+	if h.cfg.Beat == 0 {
+		cfg.Rules, cfg.Inputs = alert.LeaveOut(cfg.Rules, cfg.Inputs, inputHeartbeat)
+	}
+	return cfg
+}
+
+// expectWorkers begins to wait for the beats of the workers that are known.
+func (h *Host) expectWorkers(e *alert.Engine) error {
+	for environment, names := range h.cfg.Workers {
+		for _, name := range names {
+			if _, err := e.Feed(alert.Source{Input: inputHeartbeat, Environment: environment, Entity: name}, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// monitorConfig says what is watched.
+func (h *Host) monitorConfig() health.Config {
+	var checks []health.Check
+	for _, r := range h.environments {
+		checks = append(checks, r.checks()...)
+	}
+	return health.Config{
+		Checks: checks, History: h.cfg.History, Lease: h.cfg.Lease, Heartbeat: h.cfg.Heartbeat, Logger: h.cfg.Logger,
+		Hooks: health.Hooks{
+			OnResult: func(ctx context.Context, s health.State) { h.feed.Load().result(ctx, s) },
+			OnTransition: func(ctx context.Context, t health.Transition) {
+				h.feed.Load().transition(ctx, t)
+				if h.cfg.Hooks.OnTransition != nil {
+					h.cfg.Hooks.OnTransition(ctx, t)
+				}
+			},
+		},
+	}
+}
+
+// Watch begins to watch, and nothing else: for a replica that shares the checks with
+// others, see Config.Lease, and is not in charge. Start takes charge later.
+func (h *Host) Watch(ctx context.Context) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.watch(ctx)
+}
+
+func (h *Host) watch(ctx context.Context) error {
+	if h.watching {
+		return nil
+	}
+	if err := h.monitor.Start(ctx); err != nil {
+		return fmt.Errorf("host: %w", err)
+	}
+	h.watching = true
+	return nil
+}
+
+// Start takes up what there was before, and begins. A host is started once. After an error
+// it is to be stopped.
+func (h *Host) Start(ctx context.Context) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.started {
+		return errors.New("host: it was started before")
+	}
+	h.started = true
+	h.life, h.end = context.WithCancel(context.WithoutCancel(ctx))
+	if err := h.router.Start(ctx); err != nil {
+		return fmt.Errorf("host: %w", err)
+	}
+	var open []alert.Alert
+	for _, s := range h.router.Alerts() {
+		open = append(open, s.Alert)
+	}
+	engine, err := alert.NewEngine(h.engineConfig(open))
+	if err != nil {
+		return fmt.Errorf("host: %w", err)
+	}
+	h.engine = engine
+	programs := map[string]incident.Program{incident.PlaybookProgram: h.runner.Program(), incident.EscalationProgram: h.escalations.Program()}
+	for _, begin := range []func() error{
+		func() error { return h.expectWorkers(engine) },
+		func() error { return engine.Start(ctx) },
+		func() error { return h.cfg.Runs.Launch(ctx, programs) },
+		func() error { return h.runner.Reconcile(ctx) },
+		func() error { return h.manager.Start(ctx) },
+		func() error { return h.scheduler.Start(ctx) },
+		func() error { h.feed.Store(newFeed(engine)); return h.watch(ctx) },
+	} {
+		if err := begin(); err != nil {
+			return fmt.Errorf("host: %w", err)
+		}
+	}
+	return nil
+}
+
+// Stop ends the host: nothing new begins, and what is under way is waited for until ctx
+// ends. What was not told stays in the store of alerts, and runs that have not ended go on
+// when a host with the same runs starts. A host that was not started is stopped too: its
+// Runs are closed.
+func (h *Host) Stop(ctx context.Context) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.started {
+		h.end()
+		defer h.working.Wait()
+	}
+	return errors.Join(h.scheduler.Stop(ctx), h.monitor.Stop(ctx), h.engine.Stop(ctx), h.manager.Stop(ctx), h.cfg.Runs.Close(ctx), h.router.Stop(ctx))
+}
+
+// Kill ends the host as if its process had died: steps that are under way are cut off and
+// nothing is waited for. What they did by then is done, and nobody recorded it.
+func (h *Host) Kill() {
+	h.mu.Lock()
+	life, end := h.life, h.end
+	h.mu.Unlock()
+	if life == nil { // it was not started
+		return
+	}
+	end()
+	_ = h.cfg.Runs.Close(life)
+	_ = h.Stop(life)
+}
+
+// background does something that takes its time, until it is done or the host stops.
+func (h *Host) background(ctx context.Context, what string, do func(ctx context.Context) error) {
+	if h.life.Err() != nil {
+		return
+	}
+	h.working.Go(func() {
+		if err := do(h.life); err != nil && h.life.Err() == nil {
+			h.cfg.Logger.WarnContext(ctx, "the host could not do something", "what", what, "error", err)
+		}
+	})
+}
+
+// Monitor returns what watches.
+func (h *Host) Monitor() *health.Monitor { return h.monitor }
+
+// Engine returns what judges, once the host has started.
+func (h *Host) Engine() *alert.Engine {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.engine
+}
+
+// Router returns what tells people.
+func (h *Host) Router() *alert.Router { return h.router }
+
+// Manager returns what keeps incidents.
+func (h *Host) Manager() *incident.Manager { return h.manager }
+
+// Runner returns what carries out playbooks.
+func (h *Host) Runner() *incident.Runner { return h.runner }
+
+// Automation returns what decides what is done without a person, with the switch that stops
+// it.
+func (h *Host) Automation() *incident.Automation { return h.automation }
+
+// Escalations returns what calls people.
+func (h *Host) Escalations() *incident.Escalations { return h.escalations }
+
+// Scheduler returns what is done by the clock.
+func (h *Host) Scheduler() *schedule.Scheduler { return h.scheduler }
+
+// History returns what the checks found.
+func (h *Host) History() health.History { return h.cfg.History }
+
+// Environments returns the environments, as playbooks act on them.
+func (h *Host) Environments() []playbooks.Environment {
+	var all []playbooks.Environment
+	for _, r := range h.environments {
+		all = append(all, r.Environment)
+	}
+	return all
+}
+
+// Lacks says which playbooks cannot be carried out where, and what is missing for them; nil
+// if all can.
+func (h *Host) Lacks() error { return h.lacks }

@@ -1,0 +1,82 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"go.acu.edu.au/runbook/alert"
+	"go.acu.edu.au/runbook/canvas/usage"
+	"go.acu.edu.au/runbook/incident"
+	"go.acu.edu.au/runbook/incident/playbooks"
+)
+
+// dumpTime is how long a dump may take.
+const dumpTime = time.Hour
+
+// baseline is how much time before a suspicion is compared with it.
+const baseline = 30 * 24 * time.Hour
+
+// desk is what the playbooks about security need.
+func (h *Host) desk(r *reached) playbooks.SecurityDesk {
+	desk := playbooks.SecurityDesk{
+		Notify: func(ctx context.Context, _ string, m incident.Message) error { // the target has the address of the contact
+			return h.router.Post(ctx, alert.Post{ID: alert.Key("security", r.Name, m.Title, ""), Title: m.Title, Body: m.Text, By: "runbook"}, targetSecurity)
+		},
+	}
+	if h.cfg.KeepEvidence != nil {
+		desk.Preserve = h.preserve
+	}
+	if r.audit != nil {
+		desk.Unusual = func(ctx context.Context, since time.Time) ([]string, error) { return unusual(ctx, r.audit, since) }
+	}
+	return desk
+}
+
+// preserve takes evidence, with the timeline and the decisions, and keeps it.
+func (h *Host) preserve(ctx context.Context, e incident.Evidence) (receipt incident.EvidenceReceipt, err error) {
+	if strings.HasPrefix(e.Incident, "INC-") {
+		e.Sources = append(e.Sources, incident.TimelineEvidence(h.cfg.Store, e.Incident))
+	}
+	e.Sources, e.Seal = append(e.Sources, incident.DecisionEvidence(h.cfg.Store)), h.cfg.Seal
+	name := fmt.Sprintf("evidence-%s-%s", e.Incident, time.Now().UTC().Format("20060102T150405Z"))
+	err = h.cfg.KeepEvidence(ctx, name, func(w io.Writer) error {
+		receipt, err = e.Collect(ctx, w)
+		return err
+	})
+	return receipt, err
+}
+
+// unusual looks for unusual use of Canvas since a time, compared with the month before it.
+func unusual(ctx context.Context, log *usage.AuditLog, since time.Time) ([]string, error) {
+	events := log.AuditEvents(ctx, incident.AuditQuery{From: since.Add(-baseline)})
+	found, err := usage.Analyze(usage.Rules{From: since}, usage.FromAudit(events))
+	if err != nil {
+		return nil, fmt.Errorf("host: unusual use of Canvas: %w", err)
+	}
+	var lines []string
+	for _, f := range found.Findings {
+		lines = append(lines, f.String())
+	}
+	if found.Truncated {
+		lines = append(lines, "there were more events than could be looked at")
+	}
+	return lines, nil
+}
+
+// incidentFigures are the figures of the incidents of a span of time.
+func (h *Host) incidentFigures(ctx context.Context, from, to time.Time) ([]playbooks.Figure, error) {
+	figures, err := h.manager.Figures(ctx, incident.FigureQuery{From: from, To: to, Environment: h.users.Name})
+	if err != nil {
+		return nil, err
+	}
+	var all []playbooks.Figure
+	for _, s := range figures.Severities {
+		all = append(all, playbooks.Figure{
+			Name: s.Severity.String() + " incidents", Value: float64(s.Incidents), Source: "the incidents of " + h.users.Name, Samples: s.Incidents, Of: "incidents", First: from, Last: to,
+		})
+	}
+	return all, nil
+}
