@@ -116,6 +116,37 @@ func TestPerformanceDegradation(t *testing.T) {
 				assert.Contains(t, string(run.Step("rate.verdict").Output), "it made no difference that matters")
 			},
 		},
+		"requests that fail in time are no lack of workers": {
+			world: func(c *canvasHouse) {
+				c.runsWith(slowSettings)
+				c.say("performance", func() health.Result {
+					return health.Result{Status: health.Healthy, Measurements: []health.Measurement{
+						{Name: "response_time", Value: 160, Unit: health.Milliseconds}, {Name: "error_rate", Value: 13.6, Unit: health.Percent},
+					}}
+				})
+			},
+			want: incident.StateFailed,
+			check: func(t testing.TB, _ *canvasHouse, run incident.Run) {
+				assert.Contains(t, run.Step("decide").Message, "requests fail though answers come in time")
+			},
+		},
+		"requests that fail under more load than usual may be": {
+			world: func(c *canvasHouse) {
+				c.runsWith(slowSettings)
+				c.busy(3)
+				c.say("performance", func() health.Result {
+					failed := 13.6
+					if c.got("ASYNC_WORKERS", "8") {
+						failed = 1
+					}
+					return health.Result{Status: health.Healthy, Measurements: []health.Measurement{
+						{Name: "response_time", Value: 160, Unit: health.Milliseconds}, {Name: "error_rate", Value: failed, Unit: health.Percent},
+					}}
+				})
+			},
+			with: map[string]string{"restore": "no"},
+			does: []string{setWorkers, "Redeploy"},
+		},
 		"a replica helps against load": {
 			world: func(c *canvasHouse) {
 				c.runsWith(map[string]string{"ASYNC_WORKERS": "16", "CANVAS_RATE_LIMIT_PER_MINUTE": "60"})

@@ -14,6 +14,8 @@ import (
 
 // What the runbook asks to be done by the clock begins when it is due, in the zone of the
 // people, and reaches its readers.
+//
+// Requirement: RB-REPORT-MORNING, RB-REPORT-EVENING
 func TestADayByTheClock(t *testing.T) {
 	change := func(cfg *host.Config) {
 		observing(cfg)
