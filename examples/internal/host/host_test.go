@@ -180,6 +180,8 @@ func TestFromAFaultToTheClosedIncident(t *testing.T) {
 
 // Phones are for critical incidents of production: an application that is down in test wakes
 // nobody, and automation, which has no policy there, does nothing.
+//
+// Requirement: RB-ALERT-SMS
 func TestTestIsNotProduction(t *testing.T) {
 	onStage(t, nil, func(s *stage) {
 		f, err := s.host.Engine().Feed(alert.Source{Input: "application", Environment: "test", Entity: "test/extra"}, nil)
