@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+
+	"github.com/urfave/cli/v3"
+
+	"go.acu.edu.au/runbook/examples/internal/world"
+)
+
+//go:embed config.sample.yaml
+var sample []byte
+
+func (p *program) setupCommands() []*cli.Command {
+	const category = "Configuration"
+	return []*cli.Command{
+		{Name: "init", Category: category, Usage: "print a configuration with an explanation of every key", Description: "opsd init > opsd.yaml", Action: func(_ context.Context, c *cli.Command) error {
+			if err := none(c); err != nil {
+				return err
+			}
+			_, err := p.stdout.Write(sample)
+			return err
+		}},
+		{
+			Name: "doctor", Category: category, Usage: "what is wrong with the configuration, the tokens, and what is reached with them", Description: directly + " It names what is wrong and what to do, all at once. Nobody is told: opsd notify test does that.\n\nThe exit code is 0 if nothing is wrong, 1 if something is, 3 if the configuration cannot be read.",
+			Flags: []cli.Flag{environmentFlag("")}, Action: p.doctor,
+		},
+		{
+			Name: "state", Category: category, Usage: "copy the state, or put a copy in its place", Action: group, Description: "For a state in a folder. That in PostgreSQL is copied with pg_dump.", Commands: []*cli.Command{
+				{
+					Name: "backup", Usage: "copy the state to a new folder, also while opsd runs", ArgsUsage: "FOLDER", Flags: []cli.Flag{stateFlag()}, Action: p.stateBackup,
+				},
+				{
+					Name: "restore", Usage: "put a copy in place of the state, while no opsd runs", ArgsUsage: "FOLDER", Flags: []cli.Flag{stateFlag()},
+					Description: "What there was is kept beside it, in a folder that says when. Whatever happened after the copy was made is unknown to it: runs that were under way then go on from there, and look before they act.", Action: p.stateRestore,
+				},
+			},
+		},
+		{Name: "faults", Category: category, Usage: "list what can go wrong on the embedded estate", Action: func(_ context.Context, c *cli.Command) error {
+			for _, k := range world.Kinds() {
+				p.printf("%s\n", k)
+			}
+			return none(c)
+		}},
+		{
+			Name: "drill", Category: category, Usage: "rehearse: a program of its own", Description: "The drill is in virtual time, for which it has a process to itself: go run ./examples/drill. On the clock on the wall, opsd serve -fault KIND shows one fault.",
+			Action: func(context.Context, *cli.Command) error {
+				return errors.New("opsd: the drill is a program of its own, as it runs in virtual time: go run ./examples/drill; one fault on the clock on the wall shows opsd serve -fault KIND")
+			},
+		},
+	}
+}
+
+func stateFlag() cli.Flag {
+	return &cli.StringFlag{Name: "state", Usage: "the `FOLDER` of the state instead of that of the configuration"}
+}
+
+// stateFolder is the folder of the state.
+func (p *program) stateFolder(c *cli.Command) (string, error) {
+	if folder := c.String("state"); folder != "" {
+		return folder, nil
+	}
+	if c.String("config") == "" {
+		return "", usage("give -config, or -state: the state of the embedded estate goes with its process")
+	}
+	s, err := p.settings(c)
+	if err != nil {
+		return "", err
+	}
+	if s.State.Folder == "" {
+		return "", fmt.Errorf("opsd: the state is in PostgreSQL: copy it with pg_dump, the schemas dbos and that of the tables runbook_")
+	}
+	return s.State.Folder, nil
+}

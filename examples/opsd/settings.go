@@ -1,0 +1,445 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"go.acu.edu.au/runbook"
+	"go.acu.edu.au/runbook/examples/internal/config"
+	"go.acu.edu.au/runbook/health"
+	"go.acu.edu.au/runbook/incident"
+)
+
+// settings is the configuration file; config.sample.yaml explains every key.
+type settings struct {
+	Server       server                 `config:"server"`
+	State        stateSettings          `config:"state"`
+	Zone         string                 `config:"zone"`
+	People       []person               `config:"people,required"`
+	SignIn       *signIn                `config:"sign_in"`
+	RotaStart    string                 `config:"rota_start"`
+	Numbers      numbers                `config:"numbers"`
+	Channels     channels               `config:"channels"`
+	Receivers    receivers              `config:"receivers"`
+	Beat         time.Duration          `config:"beat"`
+	Automation   automation             `config:"automation"`
+	Limits       limits                 `config:"limits"`
+	Security     string                 `config:"security_contact"`
+	Heartbeat    runbook.Secret         `config:"heartbeat"`
+	StatusPage   statusPage             `config:"status_page"`
+	Estate       *estateSettings        `config:"embedded_estate"`
+	Environments []environment          `config:"environments"`
+	file         *config.File           // where problems belong
+	zone         *time.Location         // that of Zone
+	names        map[string]environment // by name
+}
+
+type server struct {
+	Listen string `config:"listen"`
+	URL    string `config:"url"`
+}
+
+type stateSettings struct {
+	Folder      string         `config:"folder"`
+	Postgres    runbook.Secret `config:"postgres"`
+	ConfirmedBy string         `config:"confirmed_by"`
+}
+
+// person is somebody who works with opsd.
+type person struct {
+	Name   string         `config:"name,required"`
+	Mail   string         `config:"mail"`
+	Phone  string         `config:"phone"`
+	Roles  []string       `config:"roles"`
+	Access []string       `config:"access"`
+	OnCall bool           `config:"on_call"`
+	Token  runbook.Secret `config:"token"`
+	Login  string         `config:"login"`
+}
+
+type signIn struct {
+	Issuer       string         `config:"issuer,required"`
+	ClientID     string         `config:"client_id,required"`
+	ClientSecret runbook.Secret `config:"client_secret"`
+	Claim        string         `config:"claim"`
+	SessionKey   runbook.Secret `config:"session_key"`
+	Session      time.Duration  `config:"session"`
+}
+
+type numbers struct {
+	Operations          string `config:"operations"`
+	Development         string `config:"development"`
+	CanvasEmergency     string `config:"canvas_emergency"`
+	OperationsManager   string `config:"operations_manager"`
+	ITDirector          string `config:"it_director"`
+	CanvasAdministrator string `config:"canvas_administrator"`
+	Helpdesk            string `config:"helpdesk"`
+}
+
+type channels struct {
+	Slack *slackSettings `config:"slack"`
+	Mail  *mailSettings  `config:"mail"`
+	Phone *phoneSettings `config:"phone"`
+}
+
+type slackSettings struct {
+	Token runbook.Secret `config:"token,required"`
+}
+
+type mailSettings struct {
+	Host     string         `config:"host,required"`
+	Port     int            `config:"port"`
+	Username string         `config:"username"`
+	Password runbook.Secret `config:"password"`
+	From     string         `config:"from,required"`
+}
+
+type phoneSettings struct {
+	Account runbook.Secret `config:"account,required"`
+	Token   runbook.Secret `config:"token,required"`
+	From    string         `config:"from,required"`
+}
+
+type receivers struct {
+	Slack        runbook.Secret            `config:"slack"`
+	PagerDuty    runbook.Secret            `config:"pagerduty"`
+	Alertmanager runbook.Secret            `config:"alertmanager"`
+	Heartbeats   runbook.Secret            `config:"heartbeats"`
+	Railway      map[string]runbook.Secret `config:"railway"`
+}
+
+type automation struct {
+	KillFile string   `config:"kill_file"`
+	Policies []policy `config:"policies"`
+}
+
+type policy struct {
+	Environment string   `config:"environment,required"`
+	Mode        string   `config:"mode,required"`
+	PerHour     int      `config:"per_hour"`
+	Playbooks   []string `config:"playbooks"`
+}
+
+type limits struct {
+	ResponseTime  time.Duration `config:"response_time"`
+	ErrorRate     float64       `config:"error_rate"`
+	MemoryWarning float64       `config:"memory_warning"`
+	Memory        float64       `config:"memory"`
+	RecentErrors  int           `config:"recent_errors"`
+	SlowTask      time.Duration `config:"slow_task"`
+	BackupAge     time.Duration `config:"backup_age"`
+	CredentialAge time.Duration `config:"credential_age"`
+	Approvers     int           `config:"approvers"`
+}
+
+type statusPage struct {
+	Title       string `config:"title"`
+	Description string `config:"description"`
+}
+
+// estateSettings make opsd run on the embedded estate instead of on real systems.
+type estateSettings struct {
+	Seed   int      `config:"seed"`
+	Faults []string `config:"faults"`
+}
+
+type environment struct {
+	Name        string            `config:"name,required"`
+	Application string            `config:"application,required"`
+	Token       runbook.Secret    `config:"token"`
+	WebSocket   string            `config:"websocket"`
+	Instance    string            `config:"instance"`
+	Railway     *railwaySettings  `config:"railway"`
+	Canvas      *canvasSettings   `config:"canvas"`
+	LTI         *ltiSettings      `config:"lti"`
+	Database    *databaseSettings `config:"database"`
+	Redis       runbook.Secret    `config:"redis"`
+	Rotate      map[string]string `config:"rotate"`
+}
+
+type railwaySettings struct {
+	Token       runbook.Secret `config:"token,required"`
+	Kind        string         `config:"kind"`
+	Project     string         `config:"project"`
+	Environment string         `config:"environment"`
+	Service     string         `config:"service,required"`
+	Database    string         `config:"database"`
+}
+
+type canvasSettings struct {
+	URL     string         `config:"url,required"`
+	Token   runbook.Secret `config:"token,required"`
+	Account string         `config:"account"`
+	Key     string         `config:"key"`
+}
+
+type ltiSettings struct {
+	ClientID   string         `config:"client_id,required"`
+	Account    string         `config:"account"`
+	PrivateKey runbook.Secret `config:"private_key"`
+	JWKS       string         `config:"jwks"`
+	Login      string         `config:"login"`
+	Launch     string         `config:"launch"`
+}
+
+type databaseSettings struct {
+	URL runbook.Secret `config:"url,required"`
+}
+
+// Defaults of the settings.
+const (
+	defaultListen  = "127.0.0.1:8787"
+	defaultFolder  = "opsd-state"
+	defaultZone    = "Australia/Sydney"
+	defaultSession = 12 * time.Hour
+)
+
+// What a person may do with opsd.
+var accesses = []string{"viewer", "operator", "approver", "administrator"}
+
+var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+
+// load reads a configuration. What is wrong with it is in its file: see problems.
+func load(src config.Source) *settings {
+	s := &settings{}
+	s.file = config.Decode(src, s)
+	s.complete()
+	s.validateServer()
+	s.validatePeople()
+	s.validateEnvironments()
+	s.validateAutomation()
+	return s
+}
+
+// problems returns everything that is wrong, or nil.
+func (s *settings) problems() error { return s.file.Err() }
+
+// complete fills in the defaults.
+func (s *settings) complete() {
+	setDefault(&s.Server.Listen, defaultListen)
+	setDefault(&s.Zone, defaultZone)
+	if s.State.Folder == "" && s.State.Postgres.IsZero() {
+		s.State.Folder = defaultFolder
+	}
+	if s.SignIn != nil {
+		setDefault(&s.SignIn.Claim, "email")
+		setDefault(&s.SignIn.Session, defaultSession)
+	}
+	setDefault(&s.StatusPage.Title, "QA automation")
+	zone, err := health.LoadZone(s.Zone)
+	if err != nil {
+		s.file.Problem("zone", "must be the name of a time zone, such as Australia/Sydney")
+		zone = time.UTC
+	}
+	s.zone = zone
+	s.names = make(map[string]environment)
+	for _, e := range s.Environments {
+		s.names[e.Name] = e
+	}
+}
+
+func setDefault[T comparable](v *T, value T) {
+	var zero T
+	if *v == zero {
+		*v = value
+	}
+}
+
+func (s *settings) validateServer() {
+	if _, _, err := net.SplitHostPort(s.Server.Listen); err != nil {
+		s.file.Problem("server.listen", "must be host:port, such as 127.0.0.1:8787")
+	}
+	if s.Server.URL != "" {
+		if u, err := url.Parse(s.Server.URL); err != nil || u.Host == "" || (u.Scheme != "https" && u.Scheme != "http") || strings.Trim(u.Path, "/") != "" {
+			s.file.Problem("server.url", "must be the address as people see it, without a path: https://ops.example.edu")
+		}
+	} else if !isLoopback(s.Server.Listen) {
+		s.file.Problem("server.url", "is missing: when others than this machine are served, opsd must know how they see it")
+	}
+	if s.State.Folder != "" && !s.State.Postgres.IsZero() {
+		s.file.Problem("state", "has a folder and a PostgreSQL; give one of them")
+	}
+	if s.State.ConfirmedBy != "" && !slices.ContainsFunc(s.People, func(p person) bool { return p.Name == s.State.ConfirmedBy }) {
+		s.file.Problem("state.confirmed_by", "is nobody among people: whoever takes that risk is named")
+	}
+	if s.SignIn != nil && !strings.HasPrefix(s.SignIn.Issuer, "https://") && !loopbackURL(s.SignIn.Issuer) {
+		s.file.Problem("sign_in.issuer", "must begin with https://")
+	}
+	if s.SignIn != nil && s.Server.URL == "" {
+		s.file.Problem("server.url", "is missing: the issuer of sign_in sends people back to it")
+	}
+}
+
+func (s *settings) validatePeople() {
+	names, logins := make(map[string]bool), make(map[string]bool)
+	onCall := false
+	for i, p := range s.People {
+		path := fmt.Sprintf("people[%d]", i)
+		if names[strings.ToLower(p.Name)] {
+			s.file.Problem(path+".name", "is there twice: nobody approves what they started, so each person has one name")
+		}
+		names[strings.ToLower(p.Name)] = true
+		if p.Login != "" && logins[strings.ToLower(p.Login)] {
+			s.file.Problem(path+".login", "is that of somebody else too")
+		}
+		logins[strings.ToLower(p.Login)] = true
+		onCall = onCall || p.OnCall
+		if p.OnCall && p.Mail == "" && p.Phone == "" {
+			s.file.Problem(path, "is on call and cannot be reached: give mail or phone")
+		}
+		if p.Phone != "" {
+			s.phone(path+".phone", p.Phone)
+		}
+		for j, a := range p.Access {
+			if !slices.Contains(accesses, a) {
+				s.file.Problem(fmt.Sprintf("%s.access[%d]", path, j), "must be %s", strings.Join(accesses, ", "))
+			}
+		}
+		if p.Login != "" && s.SignIn == nil {
+			s.file.Problem(path+".login", "is for sign_in, which is not configured")
+		}
+		for j := range i {
+			if !p.Token.IsZero() && p.Token.Equal(s.People[j].Token) {
+				s.file.Problem(path+".token", "is that of somebody else too")
+			}
+		}
+	}
+	if len(s.People) > 0 && !onCall {
+		s.file.Problem("people", "nobody is on call: give at least one person on_call: true")
+	}
+	for _, n := range []struct{ key, value string }{
+		{"operations", s.Numbers.Operations}, {"development", s.Numbers.Development}, {"canvas_emergency", s.Numbers.CanvasEmergency},
+		{"operations_manager", s.Numbers.OperationsManager}, {"it_director", s.Numbers.ITDirector}, {"canvas_administrator", s.Numbers.CanvasAdministrator}, {"helpdesk", s.Numbers.Helpdesk},
+	} {
+		switch {
+		case s.Estate != nil && n.value == "": // nobody is called there
+		case n.value == "":
+			s.file.Problem("numbers", "%s is missing: the escalation calls it", n.key)
+		default:
+			s.phone("numbers."+n.key, n.value)
+		}
+	}
+}
+
+func (s *settings) phone(path, number string) {
+	if err := incident.CheckPhone(number); err != nil {
+		s.file.Problem(path, "must be + and 8 to 15 digits, and no placeholder")
+	}
+}
+
+func (s *settings) validateEnvironments() {
+	switch {
+	case s.Estate != nil && len(s.Environments) > 0:
+		s.file.Problem("embedded_estate", "and environments exclude each other: it is a rehearsal, or it is real")
+	case s.Estate == nil && len(s.Environments) == 0:
+		s.file.Problem("environments", "there is none")
+	}
+	if s.Estate == nil {
+		s.needChannels()
+	}
+	if s.Estate != nil && !isLoopback(s.Server.Listen) {
+		s.file.Problem("server.listen", "must be of this machine only for the embedded estate, whose tokens are known")
+	}
+	seen := make(map[string]bool)
+	for i, e := range s.Environments {
+		path := fmt.Sprintf("environments[%d]", i)
+		if e.Name != "" && !nameForm.MatchString(e.Name) {
+			s.file.Problem(path+".name", "must consist of small letters, digits and -")
+		}
+		if seen[e.Name] {
+			s.file.Problem(path+".name", "is there twice")
+		}
+		seen[e.Name] = true
+		s.checkAddress(path+".application", e.Application)
+		if e.Canvas != nil {
+			s.checkAddress(path+".canvas.url", e.Canvas.URL)
+		}
+		if e.Railway != nil && e.Railway.Kind != "" && !slices.Contains([]string{"project", "workspace", "account"}, e.Railway.Kind) {
+			s.file.Problem(path+".railway.kind", "must be project, workspace or account: what sort of token it is")
+		}
+		for name, previous := range e.Rotate {
+			if previous == "" || previous == name {
+				s.file.Problem(path+".rotate."+name, "must be the variable in which the former value is meanwhile")
+			}
+		}
+	}
+}
+
+// needChannels finds what is missing for telling people.
+func (s *settings) needChannels() {
+	for _, c := range []struct {
+		key string
+		is  bool
+	}{{"slack", s.Channels.Slack != nil}, {"mail", s.Channels.Mail != nil}, {"phone", s.Channels.Phone != nil}} {
+		if !c.is {
+			s.file.Problem("channels", "%s is missing: the runbook tells people by chat, mail and phone", c.key)
+		}
+	}
+	if s.Security == "" {
+		s.file.Problem("security_contact", "is missing: a suspected breach has to be told to somebody")
+	}
+}
+
+func (s *settings) checkAddress(path, address string) {
+	u, err := url.Parse(address)
+	if address == "" || err == nil && u.Scheme == "https" && u.Host != "" && u.User == nil {
+		return
+	}
+	if !loopbackURL(address) {
+		s.file.Problem(path, "must be an address that begins with https://, without user name and password")
+	}
+}
+
+func (s *settings) validateAutomation() {
+	for i, p := range s.Automation.Policies {
+		path := fmt.Sprintf("automation.policies[%d]", i)
+		if !slices.Contains([]incident.Mode{incident.Observe, incident.Suggest, incident.Act}, incident.Mode(p.Mode)) {
+			s.file.Problem(path+".mode", "must be observe, suggest or act")
+		}
+		if _, known := s.names[p.Environment]; !known && s.Estate == nil {
+			s.file.Problem(path+".environment", "is none of environments")
+		}
+		if p.PerHour < 0 {
+			s.file.Problem(path+".per_hour", "must not be negative")
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Receivers.Railway)) {
+		if e, known := s.names[name]; !known || e.Railway == nil {
+			s.file.Problem("receivers.railway."+name, "is no environment with railway")
+		}
+	}
+}
+
+// address is that of opsd, as people see it, without a slash at the end.
+func (s *settings) address() string {
+	if s.Server.URL != "" {
+		return strings.TrimSuffix(s.Server.URL, "/")
+	}
+	return "http://" + s.Server.Listen
+}
+
+// isLoopback reports whether an address to listen on is of this machine only.
+func isLoopback(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// loopbackURL reports whether an address leads to this machine.
+func loopbackURL(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" {
+		return false
+	}
+	ip := net.ParseIP(u.Hostname())
+	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+}
