@@ -51,13 +51,13 @@ func (p *program) doctor(ctx context.Context, c *cli.Command) error {
 	d.ok("configuration", "can be read")
 	d.state(s)
 	d.people(s)
-	h, e, err := look(runbook.ReadOnly(ctx), s)
+	h, e, err := look(ctx, s)
 	if err != nil {
 		for l := range strings.Lines(err.Error()) {
 			d.problem("configuration", "%s", strings.TrimSpace(l))
 		}
 	} else {
-		d.estate(runbook.ReadOnly(ctx), s, h, e, c.String("environment"))
+		d.estate(ctx, h, e, c.String("environment"))
 		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 		defer cancel()
 		if err := errors.Join(h.Stop(ending), e.close()); err != nil {
@@ -150,13 +150,13 @@ func (d *diagnosis) people(s *settings) {
 }
 
 // estate looks at what is reached.
-func (d *diagnosis) estate(ctx context.Context, s *settings, h *host.Host, e *estate, only string) {
+func (d *diagnosis) estate(ctx context.Context, h *host.Host, e *estate, only string) {
 	for _, c := range e.connections {
 		if only != "" && c.Name != only {
 			continue
 		}
-		d.platform(ctx, c)
-		d.canvas(ctx, c)
+		d.platform(runbook.ReadOnly(ctx), c)
+		d.canvas(runbook.ReadOnly(ctx), c)
 	}
 	names, err := chosen(h.Monitor().Snapshot(), only, nil)
 	if err == nil {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/urfave/cli/v3"
 
-	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/examples/internal/host"
 	"go.acu.edu.au/runbook/health"
 	"go.acu.edu.au/runbook/incident"
@@ -27,7 +26,7 @@ func (p *program) lookCommands() []*cli.Command {
 	return []*cli.Command{
 		{
 			Name: "check", Category: category, Usage: "make every check once, now", ArgsUsage: "[CHECK...]",
-			Description: directly + "\n\nThe exit code is 0 if all is well, 1 if something is degraded, 2 if something is down.",
+			Description: directly + " It launches the tool, and runs a small QA task, as a user would.\n\nThe exit code is 0 if all is well, 1 if something is degraded, 2 if something is down.",
 			Flags:       []cli.Flag{environmentFlag(""), &cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "list those that are well too"}},
 			Action:      p.check,
 		},
@@ -88,7 +87,7 @@ func (p *program) heading(s *settings) {
 }
 
 func (p *program) check(ctx context.Context, c *cli.Command) error {
-	return p.looking(runbook.ReadOnly(ctx), c, func(s *settings, h *host.Host) error {
+	return p.looking(ctx, c, func(s *settings, h *host.Host) error {
 		names, err := chosen(h.Monitor().Snapshot(), c.String("environment"), c.Args().Slice())
 		if err != nil {
 			return err

@@ -141,6 +141,7 @@ func TestLooking(t *testing.T) {
 		"run-help":        {[]string{"run", "-h"}, exitDone},
 		"check":           {[]string{"check", "application", "database", "canvas"}, exitDone},
 		"check-down":      {[]string{"check", "-fault", "database-down", "-environment", "production", "application", "database", "database-server"}, exitDown},
+		"doctor":          {[]string{"doctor"}, exitDone},
 		"playbooks":       {[]string{"playbooks"}, exitDone},
 		"playbook":        {[]string{"playbooks", "restart"}, exitDone},
 		"plan":            {[]string{"plan", "roll-back"}, exitDone},
