@@ -253,7 +253,7 @@ func (k task) checkEffects(t *testing.T, kills int) {
 		}
 		assert.Equal(t, want, n, "run %s: no call is missing", run)
 	}
-	assert.GreaterOrEqual(t, len(processes), kills/2, "processes that were killed had something to do")
+	assert.GreaterOrEqual(t, len(processes), kills/5, "processes that were killed had something to do")
 	t.Logf("%d kills, %d processes at work, %d runs, %d calls, of which %d were repeated", kills, len(processes), len(k.Start), len(times), repeated)
 }
 
