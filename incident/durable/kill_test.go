@@ -140,7 +140,7 @@ func TestKill(t *testing.T) {
 			n = max(5, n/5)
 		}
 		k := p.task(t)
-		k.Steps, k.Slow = 60, 5*time.Millisecond // so that there is something to do until the last kill
+		k.Steps, k.Slow = 60, 30*time.Millisecond // so that there is something to do until the last kill
 		for i := range max(6, n/5) {
 			k.Start = append(k.Start, fmt.Sprintf("work-%d", i), fmt.Sprintf("work-%d-in-%d", i, i%2))
 		}
@@ -253,7 +253,7 @@ func (k task) checkEffects(t *testing.T, kills int) {
 		}
 		assert.Equal(t, want, n, "run %s: no call is missing", run)
 	}
-	assert.GreaterOrEqual(t, len(processes), kills/5, "processes that were killed had something to do")
+	assert.GreaterOrEqual(t, len(processes), kills/2, "processes that were killed had something to do")
 	t.Logf("%d kills, %d processes at work, %d runs, %d calls, of which %d were repeated", kills, len(processes), len(k.Start), len(times), repeated)
 }
 
