@@ -98,7 +98,7 @@ var mayCompile = map[string][]string{
 	"examples/internal/dashboard": {"", "health", "alert", "incident", "incident/httpapi"},
 	"examples/internal/estate":    {"canvas/canvastest"},
 	"examples/morning":            {"", "alert", "alert/alerttest", "alert/email", "github.com/wneessen/go-mail", "golang.org/x/crypto", "golang.org/x/text", "alert/internal/inbound", "alert/internal/send", "alert/internal/sms", "alert/slack", "alert/twilio", "internal/memhttp", "health", "health/httpprobe", "incident", "canvas", "canvas/canvasprobe", "canvas/canvastest", "internal/httpx", "internal/clientcreds", "internal/flight", "internal/netcheck", "internal/netcheck/httpcheck", "examples/internal/config", "examples/internal/estate", "github.com/goccy/go-yaml", "github.com/hashicorp/", "golang.org/x/oauth2", "golang.org/x/time", "golang.org/x/term", "golang.org/x/sys"},
-	"examples/sidecar":            {"", "health", "health/httpprobe", "health/promhealth", "health/redisprobe", "health/sqlprobe", "health/wsprobe", "internal/netcheck", "internal/netcheck/httpcheck", "github.com/", "golang.org/x/", "google.golang.org/protobuf", "go.yaml.in/yaml", "go.uber.org/atomic"},
+	"examples/sidecar":            {"", "alert", "alert/internal/inbound", "alert/internal/send", "alert/slack", "canvas", "incident", "internal/clientcreds", "internal/flight", "internal/httpx", "lti", "lti/doctor", "health", "health/httpprobe", "health/promhealth", "health/redisprobe", "health/sqlprobe", "health/wsprobe", "internal/netcheck", "internal/netcheck/httpcheck", "github.com/", "golang.org/x/", "google.golang.org/protobuf", "go.yaml.in/yaml", "go.uber.org/atomic"},
 }
 
 // wholeHosts are programs that have all of it, and what they are made of. Nobody imports them.

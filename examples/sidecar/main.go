@@ -1,6 +1,7 @@
 // Sidecar is the Go tool beside a FastAPI application: it watches the
 // application and what that needs, and serves what it found to an orchestrator,
-// to Prometheus and to people.
+// to Prometheus, to people, and to the application, which also asks it about
+// LTI and the budget of Canvas, and tells it that its workers live (PYTHON.md).
 //
 //	sidecar            watch until interrupted
 //	sidecar -once      look once, print what was found, and end
@@ -25,12 +26,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/health"
-	"go.acu.edu.au/runbook/health/promhealth"
 )
 
 const usage = `Usage: sidecar [-once [-json]]
@@ -45,6 +41,17 @@ Watches the application and what it needs. Environment:
                      /ops/livez /ops/readyz /ops/startupz   for an orchestrator
                      /health                                names and states, for anyone
                      /ops/health /metrics                   details, with the token
+                     /ops/alerts /ops/lti /ops/lti/token    for the application, with the
+                     /ops/canvas/budget /ops/push/          token: see PYTHON.md
+
+  PUBLIC_URL           the application as browsers see it (APPLICATION_URL)
+  ENVIRONMENT          its name, in alerts (development)
+  ALERT_SLACK_WEBHOOK  tells of alerts in a Slack channel; they are always logged
+  WORKERS              workers that must report from the start on: "app-1,app-2"
+  WORKER_SILENCE       after which a worker counts as dead (1m)
+  QUEUE_LIMIT          above which the queue of tasks is too long (100)
+
+and the CANVAS_ and LTI_ variables of the application, with the same values.
 
 With -once the exit code is 0 healthy or in maintenance, 1 degraded, 2 down,
 3 could not check.
@@ -174,10 +181,13 @@ func (t *tool) serve(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := t.monitor.Start(ctx); err != nil {
+	if err := errors.Join(t.alerts.start(ctx), t.monitor.Start(ctx)); err != nil {
 		return err
 	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
+		WriteTimeout: time.Minute, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10,
+	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	fmt.Fprintf(stderr, "sidecar: watching %s, serving on http://%s\n", t.application, listener.Addr())
@@ -187,35 +197,5 @@ func (t *tool) serve(ctx context.Context, stderr io.Writer) error {
 	}
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	return errors.Join(err, server.Shutdown(ending), t.monitor.Stop(ending))
-}
-
-// handler serves what the monitor found.
-func (t *tool) handler() (http.Handler, error) {
-	collector, err := promhealth.New(promhealth.Config{Monitor: t.monitor})
-	if err != nil {
-		return nil, err
-	}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collector)
-	info := health.Info{ServiceID: "qa-automation", Description: "Canvas QA Automation Tool, as seen from beside it"}
-	mux := http.NewServeMux()
-	mux.Handle("/ops/", health.NewProbeHandler(t.monitor))
-	mux.Handle("/health", health.NewPublicHandler(t.monitor, info))
-	mux.Handle("/ops/health", withToken(t.token, health.NewDetailHandler(t.monitor, info)))
-	mux.Handle("/metrics", withToken(t.token, promhttp.HandlerFor(registry, promhttp.HandlerOpts{})))
-	return mux, nil
-}
-
-// withToken lets pass who shows the token.
-func withToken(token runbook.Secret, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		given := runbook.NewSecret(r.Header.Get("Authorization"))
-		if !given.Equal(runbook.NewSecret("Bearer " + token.Reveal())) {
-			w.Header().Set("WWW-Authenticate", "Bearer")
-			http.Error(w, "unauthorized", http.StatusUnauthorized)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
+	return errors.Join(err, server.Shutdown(ending), t.monitor.Stop(ending), t.alerts.stop(ending))
 }

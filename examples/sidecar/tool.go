@@ -7,74 +7,69 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/redis/go-redis/v9"
 
-	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/health"
 	"go.acu.edu.au/runbook/health/httpprobe"
 	"go.acu.edu.au/runbook/health/redisprobe"
 	"go.acu.edu.au/runbook/health/sqlprobe"
 	"go.acu.edu.au/runbook/health/wsprobe"
+	"go.acu.edu.au/runbook/lti/doctor"
 )
 
-// A tool watches one application.
+// A tool watches one application, and answers what that asks.
 type tool struct {
-	application string
-	listen      string
-	token       runbook.Secret
-	database    *sql.DB
-	redis       *redis.Client
-	monitor     *health.Monitor
+	settings
+	database   *sql.DB
+	redis      *redis.Client
+	monitor    *health.Monitor
+	alerts     *alerts
+	budgets    map[string]*budget        // by instance
+	doctors    map[string]*doctor.Doctor // by instance
+	diagnosing chan struct{}             // has room for one
+	http       *http.Client              // of the doctor; nil is its own
 }
 
 // newTool reads the environment and reports everything that is wrong with it.
 // No error shows a value, since URLs hold passwords. patience is how many
 // results in a row must fail before the application counts as down.
 func newTool(getenv func(string) string, patience int, logger *slog.Logger) (*tool, error) {
-	t := &tool{
-		application: strings.TrimSuffix(or(getenv("APPLICATION_URL"), "http://127.0.0.1:8000"), "/"),
-		listen:      or(getenv("LISTEN"), "127.0.0.1:8080"),
-		token:       runbook.NewSecret(getenv("OPS_TOKEN")),
-	}
-	var errs []error
-	if t.token.IsZero() {
-		errs = append(errs, errors.New("sidecar: OPS_TOKEN is required"))
-	}
-	database, err := pgx.ParseConfig(getenv("DATABASE_URL"))
-	if err != nil || getenv("DATABASE_URL") == "" {
+	s, err := readSettings(getenv)
+	errs := []error{err}
+	t := &tool{settings: s, diagnosing: make(chan struct{}, 1)}
+	database, err := pgx.ParseConfig(s.databaseURL)
+	if err != nil || s.databaseURL == "" {
 		errs = append(errs, errors.New("sidecar: DATABASE_URL must be the URL of a PostgreSQL database"))
 	} else {
 		t.database = stdlib.OpenDB(*database)
 		t.database.SetMaxOpenConns(2)
 		t.database.SetConnMaxIdleTime(5 * time.Minute)
 	}
-	options, err := redis.ParseURL(getenv("REDIS_URL"))
+	options, err := redis.ParseURL(s.redisURL)
 	if err != nil {
 		errs = append(errs, errors.New("sidecar: REDIS_URL must be the URL of a Redis server"))
 	} else {
 		t.redis = redis.NewClient(options)
 	}
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
 	checks, err := t.checks(patience)
 	if err != nil {
 		return nil, err
 	}
 	t.monitor, err = health.New(health.Config{Checks: checks, History: &health.MemoryHistory{}, Logger: logger})
-	return t, err
-}
-
-func or(value, otherwise string) string {
-	if value == "" {
-		return otherwise
-	}
-	return value
+	errs = []error{err}
+	t.alerts, err = newAlerts(s, logger)
+	errs = append(errs, err)
+	t.budgets, err = t.newBudgets()
+	errs = append(errs, err)
+	t.doctors, err = t.newDoctors()
+	return t, errors.Join(append(errs, err)...)
 }
 
 func (t *tool) close() { _ = errors.Join(t.database.Close(), t.redis.Close()) }
@@ -118,7 +113,7 @@ func (t *tool) checks(patience int) ([]health.Check, error) {
 			Prober: get(path, httpprobe.Config{Status: []int{http.StatusUnauthorized}}),
 		})
 	}
-	for _, instance := range []string{"test", "beta", "prod"} {
+	for _, instance := range instances {
 		checks = append(checks, health.Check{
 			Name: "application/canvas/" + instance, Interval: time.Minute, Optional: instance != "prod", DependsOn: []string{"application"},
 			Prober: get("/health/canvas?instance="+url.QueryEscape(instance), httpprobe.Config{Assert: status, Status: saying}),

@@ -1,4 +1,4 @@
-"""A GET over HTTP/1.1 that can be cancelled and ends within its time.
+"""A request over HTTP/1.1 that can be cancelled and ends within its time.
 
 It follows no redirect, since that could carry a token to another host, and it
 uses no proxy of the environment."""
@@ -29,9 +29,18 @@ class Response:
 
 async def get(url: str, headers: dict[str, str], seconds: float, most: int = 512 * 1024) -> Response:
     """Fetches a URL, at most `most` bytes of it, in `seconds` all told."""
+    return await send("GET", url, headers, b"", seconds, most)
+
+
+async def post(url: str, headers: dict[str, str], body: bytes, seconds: float, most: int = 512 * 1024) -> Response:
+    """Posts a body once. Where there is no answer, it is not known whether it arrived."""
+    return await send("POST", url, {"Content-Length": str(len(body)), **headers}, body, seconds, most)
+
+
+async def send(method: str, url: str, headers: dict[str, str], body: bytes, seconds: float, most: int) -> Response:
     try:
         async with asyncio.timeout(seconds):
-            return await _get(url, headers, most)
+            return await _send(method, url, headers, body, most)
     except TimeoutError:
         raise HTTPError("timeout") from None
     except ssl.SSLError:
@@ -44,7 +53,7 @@ async def get(url: str, headers: dict[str, str], seconds: float, most: int = 512
         raise HTTPError("connection") from None
 
 
-async def _get(url: str, headers: dict[str, str], most: int) -> Response:
+async def _send(method: str, url: str, headers: dict[str, str], body: bytes, most: int) -> Response:
     parts = urlsplit(url)
     secure = parts.scheme == "https"
     reader, writer = await asyncio.open_connection(
@@ -62,7 +71,9 @@ async def _get(url: str, headers: dict[str, str], most: int) -> Response:
             "Connection": "close",
             **headers,
         }
-        writer.write(connection.send(h11.Request(method="GET", target=target, headers=list(all_headers.items()))))
+        writer.write(connection.send(h11.Request(method=method, target=target, headers=list(all_headers.items()))))
+        if body:
+            writer.write(connection.send(h11.Data(data=body)))
         writer.write(connection.send(h11.EndOfMessage()))
         await writer.drain()
         return await _response(connection, reader, most)

@@ -74,6 +74,7 @@ async def launch(request: Request) -> Response:
     try:
         claims = await _verified(request.app.state.settings.canvas[name], fields.get("id_token", ""), nonce)
     except (Refused, HTTPError, jwt.PyJWTError) as why:
+        request.app.state.ops.explain(name, fields.get("id_token", ""))
         return _refuse(request, type(why).__name__ if isinstance(why, jwt.PyJWTError) else str(why))
     cookie = await request.app.state.sessions.create(f"{name}:{claims['sub']}")
     answer = HTMLResponse(PAGE.format(title="Canvas QA Automation", text="You are signed in."))

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, constr
 from starlette.datastructures import State
 from starlette.websockets import WebSocketDisconnect
 
-from . import database, health, lti, sessions
+from . import database, health, lti, ops, sessions
 from .access import BodyLimit, Meter, require_operator, require_user, same_origin
 from .canvas import Client
 from .metrics import Metrics, memory_usage_mb
@@ -51,6 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
     state.settings = settings
     state.metrics = Metrics()
     state.shared = health.Shared()
+    state.ops = ops.Ops(settings.ops_url, settings.ops_token)
     state.canvas = {
         name: Client(canvas, settings.canvas_rate_limit_per_minute, state.metrics)
         for name, canvas in settings.canvas.items()
@@ -59,7 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(Meter, metrics=state.metrics)
     app.add_exception_handler(database.Unavailable, _unavailable("the database"))
     app.add_exception_handler(sessions.Unavailable, _unavailable("the session store"))
-    for part in (router, health.router, lti.router):
+    for part in (router, health.router, lti.router, ops.router):
         app.include_router(part)
 
     @app.on_event("startup")
@@ -80,7 +81,7 @@ async def _start(state: State) -> None:
     state.sessions = sessions.Sessions(state.store, settings.secret_key, settings.secret_key_previous)
     state.database = database.Database(settings.database_url)
     state.tasks = Tasks(state.database)
-    state.runner = Runner(settings, state.tasks, state.canvas, state.metrics)
+    state.runner = Runner(settings, state.tasks, state.canvas, state.metrics, state.ops)
     await state.database.open()
     state.working = asyncio.create_task(_work(state))
 

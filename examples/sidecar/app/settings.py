@@ -58,6 +58,9 @@ class Settings:
     progress_update_interval: float
     canvas_maintenance_mode: bool
     allow_drills: bool
+    ops_url: str  # the Go tool beside us; empty where there is none
+    ops_name: str
+    ops_interval: float
     canvas: Mapping[str, Canvas]
 
     @classmethod
@@ -84,6 +87,9 @@ class Settings:
             progress_update_interval=read.seconds("PROGRESS_UPDATE_INTERVAL", 2.0, 0.05, 300),
             canvas_maintenance_mode=read.boolean("CANVAS_MAINTENANCE_MODE", False),
             allow_drills=read.boolean("ALLOW_DRILLS", False),
+            ops_url=read.url("OPS_URL", ("http", "https")),
+            ops_name=read.text("OPS_NAME", "app"),
+            ops_interval=read.seconds("OPS_INTERVAL", 10.0, 0.1, 300),
             canvas={name: read.canvas(name) for name in INSTANCES},
         )
         if read.problems:

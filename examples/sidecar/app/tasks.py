@@ -19,6 +19,7 @@ from .canvas import Client, PageError
 from .checks import findings
 from .database import Database, Unavailable
 from .metrics import Metrics
+from .ops import Ops, Pulse
 from .settings import Settings
 
 log = logging.getLogger("app.tasks")
@@ -139,8 +140,9 @@ class Batch:
 class Runner:
     """Does the tasks until it is cancelled."""
 
-    def __init__(self, settings: Settings, tasks: Tasks, canvas: dict[str, Client], metrics: Metrics):
+    def __init__(self, settings: Settings, tasks: Tasks, canvas: dict[str, Client], metrics: Metrics, ops: Ops):
         self._settings = settings
+        self._pulse = Pulse(ops, settings, metrics, tasks.queued)
         self._tasks = tasks
         self._canvas = canvas
         self._metrics = metrics
@@ -186,11 +188,12 @@ class Runner:
     async def run(self) -> None:
         if self._settings.canvas_maintenance_mode:
             log.warning("Canvas maintenance mode: tasks wait in the queue")
-            return
+            return await self._pulse.run()
         async with asyncio.TaskGroup() as group:
-            for _ in range(self._settings.async_workers):
-                group.create_task(self._work())
+            for worker in range(self._settings.async_workers):
+                group.create_task(self._work(worker))
             group.create_task(self._renew())
+            group.create_task(self._pulse.run())
             await self._dispatch(group)
 
     async def _dispatch(self, group: asyncio.TaskGroup) -> None:
@@ -247,14 +250,16 @@ class Runner:
             except Unavailable:
                 await asyncio.sleep(0.5)
 
-    async def _work(self) -> None:
+    async def _work(self, worker: int) -> None:
         while True:
+            self._pulse.waits(worker)
             batch = await self._batches.get()
+            self._pulse.works(worker)
             limit = asyncio.Semaphore(self._settings.parallel_processing_limit)
-            await asyncio.gather(*(self._examine(batch, item, limit) for item in batch.items))
+            await asyncio.gather(*(self._examine(batch, item, limit, worker) for item in batch.items))
             batch.examined.set_result(None)
 
-    async def _examine(self, batch: Batch, item: dict[str, str], limit: asyncio.Semaphore) -> None:
+    async def _examine(self, batch: Batch, item: dict[str, str], limit: asyncio.Semaphore, worker: int) -> None:
         async with limit:
             try:
                 html = item.get("draft")
@@ -268,6 +273,7 @@ class Runner:
                 batch.failed += 1
                 log.exception("task %s: an item failed", batch.task.id)
             batch.done += 1
+            self._pulse.works(worker)
             await asyncio.sleep(0)  # lets requests pass between two drafts
 
     async def _renew(self) -> None:
