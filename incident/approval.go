@@ -54,25 +54,15 @@ type Answer struct {
 // Answer answers the question of a run. The error wraps [ErrStale] if the run does not
 // ask that any more, somebody else was first, or the plan has changed; and
 // [ErrNotPermitted] if this person may not. An answer to a run that no process carries
-// out now is kept, and counts when one does.
+// out now is kept, and counts when one does. A question that is listed, and that the run
+// has not come to again after a crash, is waited for, for 5 seconds at most.
 func (r *Runner) Answer(ctx context.Context, run, question string, a Answer) error {
 	fail := func(err error) error { return fmt.Errorf("incident: answer run %s: %w", run, err) }
-	record, err := r.record(ctx, run)
+	record, in, view, err := r.asking(ctx, run, question)
 	if err != nil {
 		return fail(err)
-	}
-	in, err := readInput(record.Input)
-	if err != nil {
-		return fail(err)
-	}
-	view, _, err := replay(ctx, record, in, time.Now())
-	if err != nil {
-		return err
 	}
 	q := view.Question
-	if q == nil || q.ID != question {
-		return fail(fmt.Errorf("it does not ask %s any more: %s: %w", question, view.Text, ErrStale))
-	}
 	if err := a.check(*q, view, in.Steps); err != nil {
 		return fail(err)
 	}
@@ -104,6 +94,41 @@ func (r *Runner) Answer(ctx context.Context, run, question string, a Answer) err
 		return fail(fmt.Errorf("the answer is recorded, and has not reached the run yet; it will be sent again: %w", err))
 	}
 	return nil
+}
+
+// askedSoon is how long an answer waits for a question that is listed and not recorded.
+const askedSoon = 5 * time.Second
+
+// asking returns a run that asks a question. Between the moment in which a question is
+// listed and that in which the run has recorded it, its process can have died: whoever
+// answers then waits for the process that goes on.
+func (r *Runner) asking(ctx context.Context, run, question string) (RunRecord, runInput, Run, error) {
+	soon, cancel := context.WithTimeout(ctx, askedSoon)
+	defer cancel()
+	record, err := r.record(ctx, run)
+	if err != nil {
+		return record, runInput{}, Run{}, err
+	}
+	in, err := readInput(record.Input)
+	for err == nil {
+		var view Run
+		if view, _, err = replay(ctx, record, in, time.Now()); err != nil {
+			break
+		}
+		if view.Question != nil && view.Question.ID == question {
+			return record, in, view, nil
+		}
+		doc, unlisted := r.cfg.Store.Document(ctx, kindApproval, approvalID(run, question))
+		var listed Approval
+		if record.Status.Ended() || unlisted != nil || decode(doc.Data, &listed) != nil || listed.Status != "open" {
+			err = fmt.Errorf("it does not ask %s any more: %s: %w", question, view.Text, ErrStale)
+			break
+		}
+		if record, err = r.next(soon, run, record.Revision); err != nil && soon.Err() != nil && ctx.Err() == nil {
+			err = fmt.Errorf("it does not ask %s yet: %s; answer again in a moment: %w", question, view.Text, ErrStale)
+		}
+	}
+	return record, in, Run{}, err
 }
 
 // wrongName returns what is wrong with the name of a person, or nil.

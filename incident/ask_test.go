@@ -219,6 +219,42 @@ func TestApprovalsSaysWhoMay(t *testing.T) {
 	})
 }
 
+// A question is listed before the run has recorded it. Whoever answers in between, or
+// after a crash in between, waits for it, and is told to try again if it does not come.
+func TestAnsweringWhatIsListedAndNotRecordedYet(t *testing.T) {
+	for takes, says := range map[time.Duration]string{3 * time.Second: "", 8 * time.Second: "it does not ask gate/ask yet: "} {
+		t.Run(takes.String(), func(t *testing.T) {
+			w := new(world)
+			cfg := incident.RunnerConfig{Playbooks: []incident.Playbook{playbook(gate(), w.action("act"))}, OnEvent: func(_ context.Context, e incident.Event) {
+				if e.Kind == incident.EventAsked {
+					time.Sleep(takes)
+				}
+			}}
+			inBubbleWith(t, cfg, func(b *bench) {
+				id := b.start(incident.Request{})
+				open, err := b.Approvals(b.t.Context())
+				require.NoError(t, err)
+				require.Len(t, open, 1)
+				require.Nil(t, b.run(id).Question)
+				err = b.Answer(b.t.Context(), id, open[0].Question.ID, incident.Answer{Kind: "approve", Actor: "kim"})
+				if says != "" {
+					require.ErrorIs(t, err, incident.ErrStale)
+					require.ErrorContains(t, err, says)
+					require.ErrorContains(t, err, "answer again in a moment")
+					time.Sleep(takes)
+					err = b.Answer(b.t.Context(), id, open[0].Question.ID, incident.Answer{Kind: "approve", Actor: "kim"})
+				}
+				require.NoError(t, err)
+				synctest.Wait()
+				assert.Equal(t, incident.StateSucceeded, b.run(id).State)
+				err = b.Answer(b.t.Context(), id, open[0].Question.ID, incident.Answer{Kind: "approve", Actor: "lee"})
+				require.ErrorIs(t, err, incident.ErrStale)
+				require.ErrorContains(t, err, "it does not ask gate/ask any more")
+			})
+		})
+	}
+}
+
 // A vote that was recorded and did not reach its run, because the process died between
 // the two, counts after all.
 func TestReconcileSendsVotesAgain(t *testing.T) {

@@ -36,10 +36,14 @@ func inBubbleWith(t *testing.T, cfg incident.RunnerConfig, test func(b *bench)) 
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		b := &bench{t: t, runs: incident.NewMemoryRuns(incident.MemoryRunsConfig{}), store: new(incident.MemoryStore)}
-		cfg.Runs, cfg.Store, cfg.OnEvent = b.runs, b.store, func(_ context.Context, e incident.Event) {
+		also := cfg.OnEvent
+		cfg.Runs, cfg.Store, cfg.OnEvent = b.runs, b.store, func(ctx context.Context, e incident.Event) {
 			b.mu.Lock()
-			defer b.mu.Unlock()
 			b.events = append(b.events, e)
+			b.mu.Unlock()
+			if also != nil {
+				also(ctx, e)
+			}
 		}
 		r, err := incident.NewRunner(cfg)
 		require.NoError(t, err)
