@@ -111,7 +111,7 @@ func (c *child) close() {
 	require.NoError(c.t, c.cmd.Wait(), "%s", c.said())
 }
 
-// kills is how often the program is killed: 50 times, or as often as RUNBOOK_KILLS says.
+// kills is how often the program is killed: 30 times, or as often as RUNBOOK_KILLS says.
 func kills() int {
 	if n, err := strconv.Atoi(os.Getenv("RUNBOOK_KILLS")); err == nil {
 		return n
@@ -119,7 +119,7 @@ func kills() int {
 	if testing.Short() {
 		return 5
 	}
-	return 50
+	return 30
 }
 
 func (p place) task(t testing.TB) task {
@@ -140,15 +140,21 @@ func TestKill(t *testing.T) {
 			n = max(5, n/5)
 		}
 		k := p.task(t)
-		k.Steps, k.Slow = 60, 30*time.Millisecond // so that there is something to do until the last kill
-		for i := range max(6, n/5) {
+		k.Steps, k.Slow = 60, 20*time.Millisecond
+		more := func() {
+			i := len(k.Start) / 2
 			k.Start = append(k.Start, fmt.Sprintf("work-%d", i), fmt.Sprintf("work-%d-in-%d", i, i%2))
+		}
+		for range max(4, n/10) {
+			more()
 		}
 		random := rand.New(rand.NewPCG(uint64(n), 42))
 		for i := range n {
-			works := i%2 == 0 && !k.done()
+			if k.done() { // there is something to do until the last kill
+				more()
+			}
 			c := k.begin(t).wait()
-			if within := 150 * time.Millisecond; works {
+			if within := 150 * time.Millisecond; i%2 == 0 {
 				require.Eventually(t, func() bool { return k.works(c) }, time.Minute, time.Millisecond)
 				time.Sleep(time.Duration(random.IntN(int(within / 3))))
 			} else { // it may have no run yet
