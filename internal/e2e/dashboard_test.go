@@ -156,7 +156,7 @@ func TestDashboardFollowsARun(t *testing.T) {
 	eventually(t, tab, "document.querySelectorAll('#steps .step.done').length >= 3")
 	assert.True(t, value[bool](t, tab, "window.mark === true"), "it is the same page")
 	assert.True(t, value[bool](t, tab, "document.querySelector('#steps details').open"), "what was unfolded stays so")
-	assert.NotEmpty(t, value[string](t, tab, "document.getElementById('say').textContent"), "it is read out")
+	eventually(t, tab, "document.getElementById('say').textContent !== ''") // it is read out
 	eventually(t, tab, says("Succeeded"))
 	eventually(t, tab, "document.getElementById('link').textContent === 'It has ended.'")
 	_, console := s.taken()

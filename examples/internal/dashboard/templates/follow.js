@@ -8,7 +8,8 @@
   const link = document.getElementById("link");
   const news = document.getElementById("news");
   let used = Date.now();
-  let told = "";
+  // What the page itself says is not read out again.
+  let told = live?.querySelector("[data-say]")?.dataset.say ?? "";
   for (const kind of ["pointerdown", "pointermove", "keydown", "scroll", "touchstart", "input"]) {
     addEventListener(kind, () => { used = Date.now(); }, { passive: true, capture: true });
   }
