@@ -195,13 +195,14 @@ func (a Alert) Duration(now time.Time) time.Duration {
 }
 
 // clone returns a copy that shares nothing.
-func (a Alert) clone() Alert {
-	a.Labels = maps.Clone(a.Labels)
-	a.Affected = slices.Clone(a.Affected)
-	a.Parents = slices.Clone(a.Parents)
+func (a *Alert) clone() Alert {
+	b := *a
+	b.Labels = maps.Clone(a.Labels)
+	b.Affected = slices.Clone(a.Affected)
+	b.Parents = slices.Clone(a.Parents)
 	if a.Acknowledged != nil {
 		ack := *a.Acknowledged
-		a.Acknowledged = &ack
+		b.Acknowledged = &ack
 	}
-	return a
+	return b
 }

@@ -10,7 +10,7 @@ import (
 // explained, unless something outside explains one of them: or nobody would be told of any.
 func (r *Router) explainedBy(t *tracked) (by *tracked) {
 	for source := range r.explaining(t) {
-		if worstFirst(source.alert, t.alert) < 0 || by == nil && !r.mayExplain(t) {
+		if worstFirst(&source.alert, &t.alert) < 0 || by == nil && !r.mayExplain(t) {
 			return source
 		}
 		if by == nil {
@@ -65,7 +65,7 @@ func (r *Router) isWorstOfCircle(t *tracked) bool {
 	}
 	g.alert(t)
 	for i := 0; i < len(g.all); i++ { // which grows
-		if k := g.all[i]; k.alert != nil && worstFirst(k.alert.alert, t.alert) < 0 {
+		if k := g.all[i]; k.alert != nil && worstFirst(&k.alert.alert, &t.alert) < 0 {
 			return false
 		}
 		g.above(g.all[i])

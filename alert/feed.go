@@ -39,8 +39,8 @@ type source struct {
 	affected []string // those that fail because of this one
 }
 
-// A thing is an entity of an environment.
-type thing struct{ environment, entity string }
+// A thing is an entity of an environment. What is a check has the input of its results too.
+type thing struct{ environment, entity, input string }
 
 // Limits of texts from outside.
 const (
@@ -109,7 +109,7 @@ func short(text string, n int) string {
 func (f *Feed) Explain(entities ...string) {
 	var parents []thing
 	for _, entity := range entities {
-		parents = append(parents, thing{f.Environment, entity})
+		parents = append(parents, thing{environment: f.Environment, entity: entity})
 	}
 	f.explain(parents)
 }
@@ -346,13 +346,23 @@ func (f *Feed) alertOf(r *Rule, reason Reason) Alert {
 
 // parentKeys are the keys of the alerts that explain one of a rule, for a reason.
 func (f *Feed) parentKeys(r *Rule, reason Reason) (keys []string) {
+	add := func(rule string, of thing) {
+		if key := Key(rule, of.environment, of.entity, reason); !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
 	for _, p := range f.parents {
-		keys = append(keys, Key(r.Name, p.environment, p.entity, reason))
+		add(r.Name, p)
 	}
 	for _, rule := range r.Parents {
-		keys = append(keys, Key(rule, f.Environment, f.Entity, reason))
+		add(rule, thing{environment: f.Environment, entity: f.Entity})
 		for _, p := range f.parents {
-			keys = append(keys, Key(rule, p.environment, p.entity, reason))
+			add(rule, p)
+		}
+	}
+	for _, p := range f.parents {
+		for _, rule := range f.e.byInput[p.input] {
+			add(rule.Name, p)
 		}
 	}
 	return keys

@@ -28,11 +28,28 @@ const (
 // A check that fails because of another one is explained by that one. A result that says
 // nothing, because we could not look, or because our own prober is broken, is a failure of
 // the measuring and none of the thing. In maintenance, of the check or as the thing itself
-// says, a failure is none, and what fires stays as it is. A measurement in another unit
-// than the input's is converted if it is one of time or size, and else counts as not
-// measured.
+// says, a failure is none, and what fires stays as it is; so it is for what fails because
+// of something in maintenance. A failure that was found beside the schedule
+// (health.State.Unplanned) is not counted, so that three in a row are three intervals also
+// where a whole house fails, or somebody looks again and again; a good result always is. A
+// measurement in another unit than the input's is converted if it is one of time or size,
+// and else counts as not measured.
+//
+// The results of all checks go to one input, [InputHealth], and the same rules judge them.
+// See [Engine.HealthHooksBy] for more than one.
 func (e *Engine) HealthHooks(environment string) health.Hooks {
-	h := &healthFeed{e: e, environment: environment, checks: make(map[string]*checked)}
+	return e.HealthHooksBy(environment, func(health.State) string { return InputHealth })
+}
+
+// HealthHooksBy is [Engine.HealthHooks] for checks that are judged by different rules: input
+// names the input, of kind Checks, that the results of a check go to, once for each check and
+// before anything else of it. If the engine has no such input, or the name is empty, its
+// results are not fed; its measurements are. An alert about any of these inputs explains what
+// fails because of the check, whichever rules judge that.
+//
+//	hooks := engine.HealthHooksBy("production", func(s health.State) string { return s.Labels["input"] })
+func (e *Engine) HealthHooksBy(environment string, input func(health.State) string) health.Hooks {
+	h := &healthFeed{e: e, environment: environment, input: input, checks: make(map[string]*checked)}
 	return health.Hooks{
 		OnResult: func(_ context.Context, s health.State) { h.result(s) },
 		OnTransition: func(_ context.Context, t health.Transition) {
@@ -42,7 +59,7 @@ func (e *Engine) HealthHooks(environment string) health.Hooks {
 				h.removed(t.State.Name)
 				return
 			}
-			h.explain(t.State) // why it fails may be all that has changed
+			h.note(t.State) // why it fails may be all that has changed
 		},
 	}
 }
@@ -51,6 +68,7 @@ func (e *Engine) HealthHooks(environment string) health.Hooks {
 type healthFeed struct {
 	e           *Engine
 	environment string
+	input       func(health.State) string
 
 	mu     sync.Mutex
 	checks map[string]*checked
@@ -59,7 +77,9 @@ type healthFeed struct {
 // checked is what was fed of a check.
 type checked struct {
 	environment string
+	input       string // of its results
 	labels      map[string]string
+	maintained  bool
 	blockedBy   string
 	parents     []thing
 	feeds       map[string]*Feed // by input
@@ -68,7 +88,7 @@ type checked struct {
 func (h *healthFeed) check(s health.State) *checked {
 	c := h.checks[s.Name]
 	if c == nil {
-		c = &checked{environment: h.environment, labels: s.Labels, feeds: make(map[string]*Feed)}
+		c = &checked{environment: h.environment, labels: s.Labels, feeds: make(map[string]*Feed), input: h.input(s)}
 		if env := s.Labels["environment"]; env != "" {
 			c.environment = env
 		}
@@ -98,11 +118,11 @@ func (h *healthFeed) result(s health.State) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c, last := h.check(s), s.Last
-	f := h.feed(s.Name, c, InputHealth, Checks)
-	h.explain(s)
-	maintained := s.Status == health.Maintenance || last.Status == health.Maintenance
+	f := h.feed(s.Name, c, c.input, Checks)
+	h.note(s)
+	works := last.Status == health.Healthy || last.Status == health.Degraded
 	switch {
-	case maintained && last.Status != health.Healthy && last.Status != health.Degraded:
+	case !works && (c.maintained || h.awaits(c)):
 		for _, f := range c.feeds {
 			f.pause()
 		}
@@ -113,8 +133,9 @@ func (h *healthFeed) result(s health.State) {
 			f.Fail(last.Message)
 		}
 		return
-	case f != nil:
-		f.Result(!last.Status.OK(), last.Message)
+	case f == nil:
+	case works || !s.Unplanned:
+		f.Result(!works, last.Message)
 	}
 	h.time(s, c)
 	for _, m := range last.Measurements {
@@ -162,9 +183,16 @@ func measure(f *Feed, m health.Measurement) {
 	}
 }
 
-// explain takes note of which check explains that this one fails.
-func (h *healthFeed) explain(s health.State) {
+// awaits reports whether a check fails because of one that is in maintenance.
+func (h *healthFeed) awaits(c *checked) bool {
+	parent := h.checks[c.blockedBy]
+	return parent != nil && parent.maintained
+}
+
+// note takes note of whether a check is in maintenance, and which one explains that it fails.
+func (h *healthFeed) note(s health.State) {
 	c := h.check(s)
+	c.maintained = s.Status == health.Maintenance || s.Last.Status == health.Maintenance
 	if c.blockedBy == s.BlockedBy {
 		return
 	}
@@ -172,11 +200,11 @@ func (h *healthFeed) explain(s health.State) {
 	c.blockedBy = s.BlockedBy
 	c.parents = nil
 	if s.BlockedBy != "" {
-		environment := c.environment
+		by := thing{environment: c.environment, entity: s.BlockedBy}
 		if parent := h.checks[s.BlockedBy]; parent != nil {
-			environment = parent.environment
+			by.environment, by.input = parent.environment, parent.input
 		}
-		c.parents = []thing{{environment, s.BlockedBy}}
+		c.parents = []thing{by}
 	}
 	for _, f := range c.feeds {
 		f.explain(c.parents)
@@ -188,7 +216,7 @@ func (h *healthFeed) explain(s health.State) {
 // affects tells a check which others fail because of it.
 func (h *healthFeed) affects(name string) {
 	c := h.checks[name]
-	if c == nil || c.feeds[InputHealth] == nil {
+	if c == nil || c.feeds[c.input] == nil {
 		return
 	}
 	var blocked []string
@@ -198,7 +226,7 @@ func (h *healthFeed) affects(name string) {
 		}
 	}
 	slices.Sort(blocked)
-	c.feeds[InputHealth].affects(blocked)
+	c.feeds[c.input].affects(blocked)
 }
 
 // removed closes the feeds of a check that is gone.

@@ -195,10 +195,10 @@ func (r *Router) notice(s Silence, what silenceEvent, why string, now time.Time)
 	if len(r.cfg.Notices) == 0 {
 		return
 	}
-	var firing []Alert
+	var firing []*Alert
 	for _, t := range r.alerts {
 		if t.alert.State == Firing && s.Match.matches(&t.alert) {
-			firing = append(firing, t.alert)
+			firing = append(firing, &t.alert)
 		}
 	}
 	slices.SortFunc(firing, worstFirst)

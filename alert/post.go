@@ -16,6 +16,10 @@ import (
 // to those that are named. Posts of one ID arrive in the order in which they were
 // posted, in one thread. Nothing mutes them. Of a target with NeedsApproval, which must be
 // named, it becomes a [Draft].
+//
+// What is no alert and is for operators, such as a question to them, is posted too: to a
+// target of its own for their chat, by its name. A host that has such a target names those
+// of everyone else as well.
 func (r *Router) Post(ctx context.Context, p Post, targets ...string) error {
 	now := time.Now()
 	p.Components = maps.Clone(p.Components)

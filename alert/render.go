@@ -37,10 +37,11 @@ func (v view) render(kind Kind, c *changes, th *thread) Notification {
 		shown = c.over
 	}
 	n := Notification{Kind: kind, At: v.now}
-	for _, a := range slices.Concat(firing, c.over) {
-		if len(n.Alerts) < mostAlerts {
-			n.Alerts = append(n.Alerts, a.clone())
-		}
+	about := slices.Concat(firing, c.over)
+	about = about[:min(len(about), mostAlerts)]
+	n.Alerts = slices.Grow(n.Alerts, len(about))
+	for _, a := range about {
+		n.Alerts = append(n.Alerts, a.clone())
 	}
 	if len(shown) > 0 {
 		n.Severity = shown[0].Severity
@@ -51,7 +52,7 @@ func (v view) render(kind Kind, c *changes, th *thread) Notification {
 	return n
 }
 
-func commonEnvironment(alerts []Alert) string {
+func commonEnvironment(alerts []*Alert) string {
 	for _, a := range alerts {
 		if a.Environment != alerts[0].Environment {
 			return ""
@@ -61,7 +62,7 @@ func commonEnvironment(alerts []Alert) string {
 }
 
 // places names the environments of alerts, for a title.
-func places(alerts []Alert) string {
+func places(alerts []*Alert) string {
 	var names []string
 	for _, a := range alerts {
 		if name := cut(line(a.Environment), 40); name != "" && !slices.Contains(names, name) {
@@ -87,7 +88,7 @@ func (v view) clock(t time.Time) string {
 }
 
 // title says in a line what happened, how bad it is, where, and what.
-func title(kind Kind, c *changes, shown []Alert, now time.Time) string {
+func title(kind Kind, c *changes, shown []*Alert, now time.Time) string {
 	if len(shown) == 0 {
 		return string(kind)
 	}
@@ -115,7 +116,7 @@ func title(kind Kind, c *changes, shown []Alert, now time.Time) string {
 		switch {
 		case len(c.news) == 0 && len(c.over) > 0:
 			return "PARTLY OVER, still " + level + place + ": " + what
-		case len(c.news) == 0 && slices.ContainsFunc(c.worse, func(a Alert) bool { return a.Severity < c.was[a.Key].Severity }):
+		case len(c.news) == 0 && slices.ContainsFunc(c.worse, func(a *Alert) bool { return a.Severity < c.was[a.Key].Severity }):
 			return "WORSE, " + level + place + ": " + what
 		case kind == KindDigest:
 			return "ALERT STORM, " + level + place + ": " + what
@@ -139,15 +140,16 @@ func (c *changes) takenBy() string {
 	return cut(line(ackedBy(c.worse[0])), 60)
 }
 
-func longest(alerts []Alert, now time.Time) (d time.Duration) {
+func longest(alerts []*Alert, now time.Time) (d time.Duration) {
 	for _, a := range alerts {
 		d = max(d, a.Duration(now))
 	}
 	return d
 }
 
-func (v view) text(kind Kind, c *changes, firing []Alert, th *thread, title string) string {
+func (v view) text(kind Kind, c *changes, firing []*Alert, th *thread, title string) string {
 	var b strings.Builder
+	b.Grow(400) // what most take
 	fmt.Fprintln(&b, title)
 	if th.Instead != "" {
 		fmt.Fprintf(&b, "You are told because %s does not take its messages.\n", th.Instead)
@@ -155,7 +157,7 @@ func (v view) text(kind Kind, c *changes, firing []Alert, th *thread, title stri
 	if kind == KindDigest {
 		fmt.Fprintf(&b, "Too much began at once to be told one by one. %s.\n", tally(firing))
 	}
-	section := func(heading string, alerts []Alert) {
+	section := func(heading string, alerts []*Alert) {
 		if len(alerts) == 0 {
 			return
 		}
@@ -182,7 +184,7 @@ func (v view) text(kind Kind, c *changes, firing []Alert, th *thread, title stri
 	return b.String()
 }
 
-func without(alerts, others []Alert) (rest []Alert) {
+func without(alerts, others []*Alert) (rest []*Alert) {
 	skip := make(map[string]bool, len(others))
 	for _, a := range others {
 		skip[a.Key] = true
@@ -196,7 +198,7 @@ func without(alerts, others []Alert) (rest []Alert) {
 }
 
 // alert writes what is known of an alert, a line for each sort of thing.
-func (v view) alert(b *strings.Builder, a Alert, was told) {
+func (v view) alert(b *strings.Builder, a *Alert, was told) {
 	fmt.Fprintf(b, "- %s\n", name(a))
 	write := func(format string, args ...any) { fmt.Fprintf(b, "  "+format+"\n", args...) }
 	over := a.State == Resolved
@@ -245,7 +247,7 @@ func (v view) alert(b *strings.Builder, a Alert, was told) {
 }
 
 // name says in a line what an alert is about.
-func name(a Alert) string {
+func name(a *Alert) string {
 	text := strings.ToUpper(a.Severity.String())
 	for _, part := range [...]string{cut(line(a.Environment), 40), cut(line(a.Entity), 100)} {
 		text += prefixed(" ", part)
@@ -268,7 +270,7 @@ func details(write func(string, ...any), text string) {
 	}
 }
 
-func values(a Alert) string {
+func values(a *Alert) string {
 	if a.Reason != Failing || a.Value == 0 && a.Limit == 0 {
 		return ""
 	}
@@ -283,7 +285,7 @@ func values(a Alert) string {
 }
 
 // next says what to do, and who knows.
-func (v view) next(b *strings.Builder, kind Kind, c *changes, firing []Alert) {
+func (v view) next(b *strings.Builder, kind Kind, c *changes, firing []*Alert) {
 	over := kind == KindResolved
 	about := firing
 	if over {
@@ -355,7 +357,7 @@ func (v view) late(m *outgoing) Notification {
 }
 
 // silence says what happens to a silence, and what it is about at that moment.
-func (v view) silence(s Silence, what silenceEvent, why string, firing []Alert) (title, text string) {
+func (v view) silence(s Silence, what silenceEvent, why string, firing []*Alert) (title, text string) {
 	about := cut(line(s.Match.String()), 120)
 	var first, mutes string
 	switch what {
@@ -389,7 +391,7 @@ func (v view) silence(s Silence, what silenceEvent, why string, firing []Alert) 
 }
 
 // tally says how many alerts there are, and of which rules most are.
-func tally(alerts []Alert) string {
+func tally(alerts []*Alert) string {
 	rules := make(map[string]int)
 	for _, a := range alerts {
 		rules[cut(line(a.Rule), 60)]++
@@ -411,7 +413,7 @@ func tally(alerts []Alert) string {
 }
 
 // counts says how many there are of each severity.
-func counts(alerts []Alert) string {
+func counts(alerts []*Alert) string {
 	var n [Low + 1]int
 	for _, a := range alerts {
 		n[min(a.Severity, Low)]++

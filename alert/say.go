@@ -14,11 +14,11 @@ func (r *Router) say(th *thread, kind Kind, c *changes, now time.Time) {
 	if th.isDigest() && kind != KindResolved && kind != KindReminder {
 		kind = KindDigest
 	}
-	for _, list := range [][]Alert{c.news, c.worse, c.over, c.firing} {
+	for _, list := range [][]*Alert{c.news, c.worse, c.over, c.firing} {
 		slices.SortFunc(list, worstFirst)
 	}
 	m := &outgoing{Made: now, Tells: make(map[string]told, len(c.news)+len(c.firing))}
-	for _, list := range [][]Alert{c.news, c.firing} {
+	for _, list := range [][]*Alert{c.news, c.firing} {
 		for _, a := range list {
 			m.Tells[a.Key] = told{Severity: a.Severity, Flapping: a.Flapping, By: ackedBy(a)}
 			r.tell(th, a.Key)
@@ -55,7 +55,7 @@ func (r *Router) put(th *thread, m *outgoing, now time.Time) {
 }
 
 // digest gives alerts to the digest of the target, which has too many conversations.
-func (r *Router) digest(th *thread, news []Alert, now time.Time) {
+func (r *Router) digest(th *thread, news []*Alert, now time.Time) {
 	if th.Covered == nil {
 		th.Covered = make(map[string]bool, len(news))
 	}
@@ -90,8 +90,9 @@ func (r *Router) arrived(th *thread, m *outgoing, receipt Receipt, now time.Time
 
 // believes takes note of what the target believes by now.
 func (th *thread) believes(tells map[string]told) {
-	if th.Told == nil && len(tells) > 0 {
-		th.Told = make(map[string]told, len(tells))
+	if th.Told == nil {
+		th.Told = tells // which the message needs no more, but to be read
+		return
 	}
 	maps.Copy(th.Told, tells)
 }

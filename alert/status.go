@@ -65,7 +65,7 @@ func (r *Router) Alerts() []Status {
 	for _, t := range r.alerts {
 		list = append(list, r.status(t, now))
 	}
-	slices.SortFunc(list, func(a, b Status) int { return worstFirst(a.Alert, b.Alert) })
+	slices.SortFunc(list, func(a, b Status) int { return worstFirst(&a.Alert, &b.Alert) })
 	return list
 }
 

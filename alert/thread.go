@@ -218,12 +218,12 @@ func (t *tracked) toldElsewhere(th *thread) bool {
 	return slices.ContainsFunc(t.tellers, func(other *thread) bool { return other != th && other.target == th.target })
 }
 
-// changes is what a thread has not told yet.
+// changes is what a thread has not told yet. Its alerts belong to the lock of the router.
 type changes struct {
-	news   []Alert         // fire, and were not told
-	worse  []Alert         // were told, and are worse now, or flap, or are acknowledged
-	over   []Alert         // were told, and are over
-	firing []Alert         // were told, and still fire
+	news   []*Alert        // fire, and were not told
+	worse  []*Alert        // were told, and are worse now, or flap, or are acknowledged
+	over   []*Alert        // were told, and are over
+	firing []*Alert        // were told, and still fire
 	was    map[string]told // as those were told that are worse
 
 	urgent   bool // must not wait
@@ -244,7 +244,7 @@ func (r *Router) changes(th *thread, now time.Time) (c changes) {
 				th.muted = true
 				continue
 			}
-			c.news = append(c.news, t.alert)
+			c.news = append(c.news, &t.alert)
 			c.critical = c.critical || t.alert.Severity == Critical
 		}
 	}
@@ -255,8 +255,8 @@ func (r *Router) changes(th *thread, now time.Time) (c changes) {
 			c.over = append(c.over, ended(t, key, was))
 			continue
 		}
-		c.firing = append(c.firing, t.alert)
-		c.acked = c.acked && ackedBy(t.alert) != ""
+		c.firing = append(c.firing, &t.alert)
+		c.acked = c.acked && ackedBy(&t.alert) != ""
 		r.worse(th, t, was, &c, now)
 	}
 	return c
@@ -265,7 +265,7 @@ func (r *Router) changes(th *thread, now time.Time) (c changes) {
 // worse adds an alert to the changes if it is worse than it was told, flaps, or somebody
 // takes care of it. Whatever is muted, that is told: others wait for them.
 func (r *Router) worse(th *thread, t *tracked, was told, c *changes, now time.Time) {
-	a := t.alert
+	a := &t.alert
 	by := ackedBy(a)
 	acked := by != "" && by != was.By
 	worse := a.Severity < was.Severity || a.Flapping && !was.Flapping
@@ -284,23 +284,23 @@ func (r *Router) worse(th *thread, t *tracked, was told, c *changes, now time.Ti
 }
 
 // ended is an alert that was told and is over.
-func ended(t *tracked, key string, was told) Alert {
+func ended(t *tracked, key string, was told) *Alert {
 	if t == nil { // its record is gone, which only a hand in the store can do
-		return Alert{Key: key, Rule: "unknown", State: Resolved, Severity: was.Severity, Summary: "an alert of which no more is known"}
+		return &Alert{Key: key, Rule: "unknown", State: Resolved, Severity: was.Severity, Summary: "an alert of which no more is known"}
 	}
 	a := t.alert
 	a.State = Resolved
-	return a
+	return &a
 }
 
-func ackedBy(a Alert) string {
+func ackedBy(a *Alert) string {
 	if a.Acknowledged == nil {
 		return ""
 	}
 	return a.Acknowledged.By
 }
 
-func worstFirst(a, b Alert) int {
+func worstFirst(a, b *Alert) int {
 	if a.Severity != b.Severity {
 		return int(a.Severity) - int(b.Severity)
 	}
@@ -369,7 +369,7 @@ func (r *Router) waitSince(th *thread, t time.Time) {
 }
 
 func updateKind(c *changes) Kind {
-	if len(c.news) == 0 && len(c.over) == 0 && slices.ContainsFunc(c.worse, func(a Alert) bool { return a.Flapping && !c.was[a.Key].Flapping }) {
+	if len(c.news) == 0 && len(c.over) == 0 && slices.ContainsFunc(c.worse, func(a *Alert) bool { return a.Flapping && !c.was[a.Key].Flapping }) {
 		return KindFlapping
 	}
 	return KindUpdate

@@ -68,8 +68,9 @@ type Check struct {
 	// Readiness.
 	Groups Group
 	// DependsOn names checks without which this one cannot succeed. While one
-	// of them fails, a failure here is shown as blocked by it, so that one
-	// alarm names the cause and not ten the consequences.
+	// of them fails, or is found to be down on purpose, a failure here is shown
+	// as blocked by it, so that one alarm names the cause and not ten the
+	// consequences.
 	DependsOn []string
 	// FailureThreshold is how many results in a row must fail (Unhealthy or
 	// Unknown) before the check's state fails. Zero means 1.
@@ -81,7 +82,9 @@ type Check struct {
 	Latency Budget
 	// Maintenance are the times in which the check is down on purpose. It is
 	// still probed, and its state is Maintenance whatever is found. That holds
-	// for this check alone: what depends on it needs windows of its own.
+	// for this check alone: what depends on it needs windows of its own to be in
+	// Maintenance too. Without them it fails, blocked by this check if this one is
+	// found to be down.
 	Maintenance []Window
 	// Labels are the host's own words about the check, such as
 	// {"environment": "production"}. The map must not be changed afterwards.

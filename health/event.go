@@ -178,9 +178,9 @@ func dependents(e *entry, f func(*entry)) {
 }
 
 // affected returns the failing checks that depend on e, directly or not, if e
-// fails. Monitor.mu is held.
+// is down. Monitor.mu is held.
 func affected(e *entry) []string {
-	if !e.fails() || len(e.children) == 0 {
+	if !e.blocks() || len(e.children) == 0 {
 		return nil
 	}
 	var names []string

@@ -125,7 +125,11 @@ func (m *Monitor) borrow(r *run) bool {
 		e.run = nil
 	}
 	if !r.again && e.index >= 0 { // the holder probes at the same time: ask again when it has
-		e.next, e.again = time.Now().Add(min(e.check.Timeout, e.check.Interval/4)), true
+		at := time.Now().Add(min(e.check.Timeout, e.check.Interval/4))
+		if r.unplanned {
+			e.sooner = max(e.next.Sub(at), 0)
+		}
+		e.next, e.again = at, true
 		m.queue.fix(e)
 		m.wakeUp()
 	}

@@ -15,7 +15,7 @@ func (m *Monitor) record(r *run, result Result) {
 		result.Time = now
 	}
 	result = e.check.Latency.Apply(sanitize(result))
-	e.last, e.borrowed = result, r.borrowed
+	e.last, e.borrowed, e.unplanned = result, r.borrowed, r.unplanned
 	m.self.last = now
 	if !m.edge.IsZero() && !now.Before(m.edge) {
 		m.reviewWindows(now)
@@ -108,7 +108,11 @@ func (m *Monitor) hurryParents(e *entry, since time.Time) {
 		if int(e.failures) > max(e.check.FailureThreshold, parent.check.FailureThreshold) {
 			continue
 		}
-		parent.next = time.Now()
+		now := time.Now()
+		if !parent.again && parent.next.After(now) {
+			parent.sooner = parent.next.Sub(now)
+		}
+		parent.next = now
 		m.queue.fix(parent)
 		m.wakeUp()
 	}

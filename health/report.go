@@ -27,12 +27,20 @@ type State struct {
 	Failures, Successes int
 	// Borrowed says that the latest result was found by another replica.
 	Borrowed bool
+	// Unplanned says that the latest result is of a probe beside the schedule of a
+	// started Monitor: somebody has asked for it with [Monitor.Check], or a check that
+	// depends on this one has just failed. It counts for Status, Failures and Successes
+	// as any other. Who lets something happen after several failures in a row leaves out
+	// those, or three in a row are a matter of seconds. What is planned soon after such a
+	// probe is left out by the Monitor, and the probe then counts as the planned one.
+	Unplanned bool
 	// Until is when the maintenance window that the check is in ends. It is zero
 	// if it is in none.
 	Until time.Time
-	// BlockedBy names the failing check because of which this one fails, the
-	// first cause if there is a chain of them. It is empty if this check does
-	// not fail, or fails by itself.
+	// BlockedBy names the check because of which this one fails, the first
+	// cause if there is a chain of them: one that fails as well, or whose
+	// latest results say that it is down on purpose. It is empty if this check
+	// does not fail, or fails by itself.
 	BlockedBy string
 }
 
@@ -103,6 +111,7 @@ func (m *Monitor) state(e *entry) State {
 		Since:     e.since,
 		Last:      e.last,
 		Borrowed:  e.borrowed,
+		Unplanned: e.unplanned,
 		Failures:  int(e.failures),
 		Successes: int(e.successes),
 	}
@@ -118,16 +127,22 @@ func (m *Monitor) state(e *entry) State {
 // fails reports whether e was looked at and does not work.
 func (e *entry) fails() bool { return e.seen && !e.found.OK() }
 
-// blocker returns the failing check because of which e fails, or "". Monitor.mu
-// is held.
+// blocks reports whether what depends on e cannot work: e does not, or says that
+// it is down on purpose. In a window, too, what was found decides: what works
+// although it may be down is no excuse for others.
+func (e *entry) blocks() bool { return e.fails() || e.found == Maintenance }
+
+// blocker returns the check because of which e fails, or "". Monitor.mu is held.
 func (m *Monitor) blocker(e *entry) string {
 	for _, name := range e.check.DependsOn {
 		parent, ok := m.entries[name]
-		if !ok || !parent.fails() {
+		if !ok || !parent.blocks() {
 			continue
 		}
-		if first := m.blocker(parent); first != "" {
-			return first
+		if parent.fails() { // to be down on purpose is a cause of its own
+			if first := m.blocker(parent); first != "" {
+				return first
+			}
 		}
 		return name
 	}

@@ -24,6 +24,8 @@ type run struct {
 	left     bool     // it no longer holds a worker's place
 	leased   bool     // this replica holds the check
 	borrowed bool     // another replica does, and the result is its
+
+	unplanned bool // it is beside the schedule
 }
 
 // drop makes a run end without a result. Monitor.mu is held.
@@ -87,7 +89,7 @@ func (m *Monitor) Check(ctx context.Context, names ...string) (*Report, error) {
 	base := context.WithoutCancel(ctx)
 	for _, e := range chosen {
 		if e.run == nil {
-			m.enqueue(&run{entry: e, base: base, due: time.Now()})
+			m.enqueue(&run{entry: e, base: base, due: time.Now(), unplanned: m.started})
 		}
 		if e.run.over {
 			continue // it hangs

@@ -8,10 +8,11 @@ import (
 // An entry is a check in a Monitor. Its fields are guarded by Monitor.mu.
 type entry struct {
 	check    Check
-	children []*entry  // those that depend on it
-	run      *run      // queued, probing or hung; nil when there is none
-	next     time.Time // when it is due
-	index    int32     // in the queue; -1 when not in it
+	children []*entry      // those that depend on it
+	run      *run          // queued, probing or hung; nil when there is none
+	next     time.Time     // when it is due
+	sooner   time.Duration // by how much next is earlier than planned; zero: it is as planned
+	index    int32         // in the queue; -1 when not in it
 
 	failures   int32  // results in a row that failed
 	successes  int32  // results in a row that did not
@@ -20,6 +21,7 @@ type entry struct {
 	seen       bool   // found has been set
 	maintained bool   // a window is open
 	borrowed   bool   // the last result is another replica's
+	unplanned  bool   // the last result is of a probe beside the schedule
 	again      bool   // next is for asking the lease once more
 	since      time.Time
 	last       Result
@@ -55,17 +57,19 @@ func (m *Monitor) queueDue(now time.Time) time.Duration {
 	}
 	for len(m.queue) > 0 && !m.queue[0].next.After(now) {
 		e := m.queue[0]
-		due, again := e.next, e.again
-		e.next, e.again = e.after(now), false
+		due, again, sooner := e.next, e.again, e.sooner
+		e.next, e.again, e.sooner = e.after(now), false, 0
 		m.queue.fix(e)
-		switch {
-		case e.run == nil:
-			m.enqueue(&run{entry: e, base: m.base, due: due, again: again})
-		case e.run.gaveUp: // keep saying so
-			m.self.skipped++
+		// A hurried one stands for the planned one if that is left out because of it.
+		unplanned := sooner > 0 && e.next.Sub(due.Add(sooner)) < e.check.Interval/2
+		if e.run == nil {
+			m.enqueue(&run{entry: e, base: m.base, due: due, again: again, unplanned: unplanned})
+			continue
+		}
+		m.self.skipped++
+		e.run.unplanned = e.run.unplanned && unplanned // it stands for this one
+		if e.run.gaveUp {                              // keep saying so
 			m.record(e.run, hung(e.run))
-		default:
-			m.self.skipped++
 		}
 	}
 	next := m.edge
