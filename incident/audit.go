@@ -26,10 +26,12 @@ type AuditQuery struct {
 	// From is the first moment, To the first one after the span. To zero means
 	// now. From is required: logs are long.
 	From, To time.Time
-	// Kinds are the kinds of events. None means all that the platform has.
+	// Kinds are the kinds of events. None means all that the platform has but
+	// AuditRequest, which is read only if it is named, and of one user: platforms
+	// keep requests by user, there are very many, and to read them is dear.
 	Kinds []AuditKind
 	// Actor limits the events to those of one user, by the platform's id. Empty
-	// means everybody.
+	// means everybody. "self" is the user as whom the log is read.
 	Actor string
 }
 
@@ -40,6 +42,7 @@ type AuditKind string
 const (
 	AuditAuthentication AuditKind = "authentication" // somebody logged in or out
 	AuditChange         AuditKind = "change"         // somebody changed something
+	AuditRequest        AuditKind = "request"        // somebody, or a program in their name, asked for something
 )
 
 // AuditEvent is one thing that happened. It is personal data.
@@ -57,7 +60,8 @@ type AuditEvent struct {
 	Actor string
 	// Object is what it was done to: "course 42". Empty for authentication.
 	Object string
-	// Source is the way it was done, in the platform's word: "api", "manual".
+	// Source is the way it was done, in the platform's word: "api", "manual"; of a
+	// request the program whose token was used.
 	Source string
 	// Address is the network address that it came from, Agent the browser or
 	// program; empty if the platform does not say.
@@ -74,7 +78,13 @@ func (q AuditQuery) Validate() error {
 		problems = append(problems, errors.New("incident: audit query: From must be before To"))
 	}
 	for _, k := range q.Kinds {
-		if k != AuditAuthentication && k != AuditChange {
+		switch k {
+		case AuditAuthentication, AuditChange:
+		case AuditRequest:
+			if q.Actor == "" {
+				problems = append(problems, errors.New("incident: audit query: requests are read of one user: Actor is missing"))
+			}
+		default:
 			problems = append(problems, fmt.Errorf("incident: audit query: kind %q: is not known", string(k)))
 		}
 	}
@@ -88,5 +98,5 @@ func (q AuditQuery) Wants(kind AuditKind) bool {
 			return true
 		}
 	}
-	return len(q.Kinds) == 0
+	return len(q.Kinds) == 0 && kind != AuditRequest
 }

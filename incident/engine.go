@@ -314,6 +314,14 @@ type RunQuery struct {
 	Limit int
 }
 
+// RunForgetter is a [Runs] that can forget runs, for retention.
+type RunForgetter interface {
+	// Forget removes a run that has ended, with everything that was recorded of it. It is
+	// no error if there is none. The error is ErrBusy if it has not ended. Its ID can be
+	// started anew afterwards. A read-only context is refused with runbook.ErrReadOnly.
+	Forget(ctx context.Context, id string) error
+}
+
 // Replicas is a [Runs] that several processes share, or may.
 type Replicas interface {
 	// Replicas returns the processes that have runs, or had them lately.

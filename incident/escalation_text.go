@@ -111,7 +111,11 @@ func (s *escalation) exercise() string {
 
 // since says where it is and since when.
 func (s *escalation) since(c *conversation, at time.Time) string {
-	return fmt.Sprintf("%s has severity %d, %s. It began at %s, %s ago.", s.inc.ID, s.severity, s.severity, s.clock(s.inc.Triggered, at, c.zone), inSpan(at.Sub(s.inc.Triggered)))
+	text := fmt.Sprintf("%s has severity %d, %s. It began at %s, %s ago.", s.inc.ID, s.severity, s.severity, s.clock(s.inc.Triggered, at, c.zone), inSpan(at.Sub(s.inc.Triggered)))
+	if !s.inc.Reopened.IsZero() {
+		text += fmt.Sprintf(" It was over meanwhile, and came back at %s.", s.clock(s.inc.Reopened, at, c.zone))
+	}
+	return text
 }
 
 // reason says why this person is called.

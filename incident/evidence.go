@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"go.acu.edu.au/runbook"
 )
 
 // Evidence says what is kept of an incident, outside of the systems that it is about,
@@ -57,6 +59,11 @@ type Evidence struct {
 	MostEach, MostAll int64
 	// Timeout limits each source. Zero means 5 minutes.
 	Timeout time.Duration
+	// Pseudonyms is the key by which ids of persons become pseudonyms in the copy that
+	// CollectRedacted makes. Whoever has it can find out whose a pseudonym is; under one
+	// key a person has one pseudonym in all copies. At least 16 bytes; CollectRedacted
+	// requires it.
+	Pseudonyms runbook.Secret
 }
 
 // An EvidenceSource is something that evidence is taken from. See [LogEvidence],
@@ -76,6 +83,11 @@ type EvidenceSource struct {
 	// Collect writes what there is. What it has written before an error is kept, and the
 	// error is noted. Required.
 	Collect func(ctx context.Context, w *EvidenceWriter) error
+	// Less returns what the copy without personal data has of a line of JSON, with the
+	// ids of persons as pseudonyms: see [Evidence.CollectRedacted]. Nil means that the
+	// copy has nothing of this source, which is right for whatever people or programs
+	// wrote freely.
+	Less func(line []byte, pseudonym func(id string) string) (any, error)
 }
 
 // manifestName is the last file of a bundle, chainExt how the names of files end that are
@@ -103,6 +115,9 @@ type EvidenceManifest struct {
 	Ended time.Time `json:"ended"`
 	// Redacted means that log lines went through Redact.
 	Redacted bool `json:"redacted"`
+	// CopyOf is the SHA256 of the receipt of the bundle that this is a copy of, without
+	// personal data; empty if it is none.
+	CopyOf string `json:"copy_of,omitempty"`
 	// Items are the sources, in the order in which they were asked.
 	Items []EvidenceItem `json:"items"`
 	// Digest is the SHA-256 of the manifest without this.
@@ -234,39 +249,63 @@ func (e Evidence) Collect(ctx context.Context, w io.Writer) (EvidenceReceipt, er
 	if err := e.Validate(); err != nil {
 		return EvidenceReceipt{}, err
 	}
-	e.MostEach, e.MostAll, e.Timeout = cmp.Or(e.MostEach, 256<<20), cmp.Or(e.MostAll, 2<<30), cmp.Or(e.Timeout, 5*time.Minute)
-	receipt, err := e.write(ctx, w)
+	receipt, err := e.limited().write(ctx, w)
 	if err != nil {
 		return EvidenceReceipt{}, fmt.Errorf("incident: evidence of %s: %w", e.Incident, err)
 	}
 	return receipt, nil
 }
 
+// limited is the evidence with its limits.
+func (e Evidence) limited() Evidence {
+	e.MostEach, e.MostAll, e.Timeout = cmp.Or(e.MostEach, 256<<20), cmp.Or(e.MostAll, 2<<30), cmp.Or(e.Timeout, 5*time.Minute)
+	return e
+}
+
 func (e Evidence) write(ctx context.Context, w io.Writer) (EvidenceReceipt, error) {
-	outer := newCounted(w)
-	plain, sealed := outer, io.WriteCloser(nil)
-	if e.Seal != nil {
-		var err error
-		if sealed, err = e.Seal(outer); err != nil {
-			return EvidenceReceipt{}, fmt.Errorf("it cannot be sealed: %w", err)
-		}
-		plain = newCounted(sealed)
+	out, err := e.open(w)
+	if err != nil {
+		return EvidenceReceipt{}, err
 	}
-	b := newBundle(plain, e)
+	b := newBundle(out.plain, e)
 	for _, s := range e.inOrder() {
 		if err := b.take(ctx, s); err != nil {
 			return EvidenceReceipt{}, err
 		}
 	}
+	return out.close(b)
+}
+
+// evidenceOutput is where a bundle goes: what it is itself, and what Seal makes of it.
+type evidenceOutput struct {
+	outer, plain *counted
+	sealed       io.WriteCloser
+}
+
+func (e Evidence) open(w io.Writer) (*evidenceOutput, error) {
+	o := &evidenceOutput{outer: newCounted(w)}
+	o.plain = o.outer
+	if e.Seal != nil {
+		var err error
+		if o.sealed, err = e.Seal(o.outer); err != nil {
+			return nil, fmt.Errorf("it cannot be sealed: %w", err)
+		}
+		o.plain = newCounted(o.sealed)
+	}
+	return o, nil
+}
+
+// close ends a bundle, and returns its receipt.
+func (o *evidenceOutput) close(b *bundle) (EvidenceReceipt, error) {
 	if err := b.close(); err != nil {
 		return EvidenceReceipt{}, err
 	}
-	receipt := EvidenceReceipt{Manifest: b.manifest, Bytes: plain.count, SHA256: plain.digest()}
-	if sealed != nil {
-		if err := sealed.Close(); err != nil {
+	receipt := EvidenceReceipt{Manifest: b.manifest, Bytes: o.plain.count, SHA256: o.plain.digest()}
+	if o.sealed != nil {
+		if err := o.sealed.Close(); err != nil {
 			return EvidenceReceipt{}, fmt.Errorf("its end could not be sealed: %w", err)
 		}
-		receipt.SealedBytes, receipt.SealedSHA256 = outer.count, outer.digest()
+		receipt.SealedBytes, receipt.SealedSHA256 = o.outer.count, o.outer.digest()
 	}
 	return receipt, nil
 }

@@ -48,7 +48,8 @@ type bundle struct {
 	tar      *tar.Writer
 	evidence Evidence
 	manifest EvidenceManifest
-	left     int64 // of what may be kept of all sources
+	left     int64   // of what may be kept of all sources
+	less     *bundle // the copy without personal data; nil if none is made
 }
 
 func newBundle(w io.Writer, e Evidence) *bundle {
@@ -82,6 +83,7 @@ func (b *bundle) take(ctx context.Context, s EvidenceSource) error {
 		From: b.manifest.From, To: b.manifest.To, bundle: b, redact: b.evidence.Redact, left: min(b.evidence.MostEach, b.left),
 		item: EvidenceItem{Name: s.Name, About: cleanLine(s.About), Began: wallTime()}, ext: cmp.Or(s.Ext, "jsonl"),
 	}
+	w.less = w.copied(s)
 	err := ctx.Err()
 	if err == nil {
 		err = w.collect(ctx, s, b.evidence.Timeout)
@@ -100,7 +102,7 @@ func (b *bundle) take(ctx context.Context, s EvidenceSource) error {
 		w.item.Missing = cleanWords(err.Error(), maxWords)
 	}
 	b.manifest.Items = append(b.manifest.Items, w.item)
-	return nil
+	return w.endCopy(s)
 }
 
 // close writes the manifest and the end.
@@ -156,6 +158,7 @@ type EvidenceWriter struct {
 	full   bool  // what was over the limit was left out
 	broken error // of the writer of the bundle: there is no use in going on
 	ended  bool
+	less   *lesserWriter // of the copy without personal data; nil if none is made
 }
 
 // ErrEvidenceFull means that the rest of a source is left out, because more is not to be
@@ -201,7 +204,7 @@ func (w *EvidenceWriter) Line(v any) error {
 		return err
 	}
 	w.item.Lines++
-	return nil
+	return w.less.line(w.line.Bytes())
 }
 
 func (w *EvidenceWriter) kept() (n int64) {

@@ -82,7 +82,7 @@ func MetricEvidence(name string, m Metrics, metrics ...Metric) EvidenceSource {
 			}
 		}
 		return nil
-	}}
+	}, Less: asItIs}
 }
 
 // evidenceSeries is a series in a bundle.
@@ -115,7 +115,7 @@ func AuditEvidence(name string, log AuditLog, query AuditQuery) EvidenceSource {
 			}
 		}
 		return ctx.Err()
-	}}
+	}, Less: lessOfEvent}
 }
 
 // evidenceEvent is an [AuditEvent] in a bundle.
@@ -148,7 +148,7 @@ func DeploymentEvidence(name string, d Deployer, limit int) EvidenceSource {
 			}
 		}
 		return nil
-	}}
+	}, Less: lessOfDeployment}
 }
 
 // evidenceDeployment is a [Deployment] in a bundle.

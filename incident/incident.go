@@ -147,6 +147,10 @@ type ManagerTold struct {
 	// to call it again.
 	Opened  bool      `json:"opened,omitempty"`
 	Opening time.Time `json:"opening,omitzero"`
+	// Reopened means that [ManagerHooks].OnReopened is still to be called. Reopening is when
+	// a process began to call it.
+	Reopened  bool      `json:"reopened_owed,omitempty"`
+	Reopening time.Time `json:"reopening,omitzero"`
 	// Ticket is the receipt of the ticket that is kept for it, see [Ticketer], TicketID
 	// what people call it, and TicketDone that it was resolved. Ticketing is when a process
 	// began to open or to resolve it; zero if none is at it.

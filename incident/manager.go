@@ -107,6 +107,10 @@ type ManagerHooks struct {
 	// it returned, a minute later, and perhaps by another process: by one at a time. It is
 	// not called for an incident that is reopened, or that a person opened.
 	OnOpened func(ctx context.Context, i Incident, b Binding)
+	// OnReopened is called in the same way each time that an alert has reopened an
+	// incident: what was done about it has not lasted. It is not called for one that a
+	// person reopened. If it was reopened again before it could be called, it is called once.
+	OnReopened func(ctx context.Context, i Incident, b Binding)
 	// OnChanged is called after each change, with what was put on the timeline.
 	OnChanged func(ctx context.Context, i Incident, entries []Entry)
 	// OnClock is called when half, four fifths or all of the time of a clock has passed.

@@ -228,13 +228,14 @@ func (m *Manager) reopenFor(ctx context.Context, last Incident, g *alertGroup, n
 		if err := d.reopen(fmt.Sprintf("it fires again, %v after it was %s", ago, last.State)); err != nil {
 			return err
 		}
+		d.inc.Told.Reopened, d.inc.Told.Reopening = m.cfg.Hooks.OnReopened != nil && d.inc.Binding != "", time.Time{}
 		d.take(g, n)
 		return nil
 	})
 	if err != nil {
 		return "", err
 	}
-	return m.settled(ctx, inc).ID, nil
+	return m.done(ctx, inc, byReopening).ID, nil
 }
 
 // openFor opens an incident for alerts.
@@ -264,7 +265,7 @@ func (m *Manager) openFor(ctx context.Context, g *alertGroup, n alert.Notificati
 	if err != nil {
 		return "", err
 	}
-	return m.done(ctx, opened, true).ID, nil
+	return m.done(ctx, opened, byOpening).ID, nil
 }
 
 // noteEnds notes in an incident, open or not, which of its alerts have ended. It returns

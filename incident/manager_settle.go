@@ -28,21 +28,32 @@ const (
 // done; nil if there is nothing to do.
 type effect func(ctx context.Context, i Incident) (record func(d *draft), err error)
 
-// settled does what follows from a change. What fails is logged, and done later.
-func (m *Manager) settled(ctx context.Context, inc Incident) Incident { return m.done(ctx, inc, false) }
+// A happening is what this process has done to an incident just now, by which what follows is
+// its own to do.
+type happening uint8
 
-// done is settled for an incident that was opened by this process just now, or not.
-func (m *Manager) done(ctx context.Context, inc Incident, opened bool) Incident {
-	after, err := m.settle(ctx, inc, opened)
+const (
+	byOthers    happening = iota // or something else
+	byOpening                    // it has opened it
+	byReopening                  // it has reopened it since an alert fires again
+)
+
+// settled does what follows from a change. What fails is logged, and done later.
+func (m *Manager) settled(ctx context.Context, inc Incident) Incident {
+	return m.done(ctx, inc, byOthers)
+}
+
+// done is settled for an incident that this process has opened or reopened just now.
+func (m *Manager) done(ctx context.Context, inc Incident, what happening) Incident {
+	after, err := m.settle(ctx, inc, what)
 	if err != nil {
 		m.cfg.Logger.Warn("incident: what follows from a change could not all be done; it is tried again", "incident", inc.ID, "error", err)
 	}
 	return after
 }
 
-// settle does what follows from a change, and returns the incident as it is then. opened
-// means that this process has opened it just now.
-func (m *Manager) settle(ctx context.Context, inc Incident, opened bool) (Incident, error) {
+// settle does what follows from a change, and returns the incident as it is then.
+func (m *Manager) settle(ctx context.Context, inc Incident, what happening) (Incident, error) {
 	if runbook.IsReadOnly(ctx) {
 		return inc, nil
 	}
@@ -50,7 +61,7 @@ func (m *Manager) settle(ctx context.Context, inc Incident, opened bool) (Incide
 	defer cancel()
 	var problems error
 	var records []func(d *draft)
-	for _, do := range []effect{m.endEscalations, m.beginEscalation, m.tellEscalation, m.tellWorse, m.sendAcks, m.tellTicket, m.tellOpened(opened)} {
+	for _, do := range []effect{m.endEscalations, m.beginEscalation, m.tellEscalation, m.tellWorse, m.sendAcks, m.tellTicket, m.tellOpened(what == byOpening), m.tellReopened(what == byReopening)} {
 		var record func(d *draft)
 		err := errors.New("a func of the host panicked")
 		m.guard("settle", func() { record, err = do(limited, inc) })
@@ -136,11 +147,42 @@ func (m *Manager) tellOpened(opened bool) effect {
 				return nil, err
 			}
 		}
-		for _, b := range cloneBindings(m.cfg.Bindings) {
-			if b.Name == inc.Binding && inc.State.Open() {
-				m.guard("OnOpened", func() { m.cfg.Hooks.OnOpened(ctx, inc, b) })
+		m.callBound(ctx, inc, "OnOpened", m.cfg.Hooks.OnOpened)
+		return func(d *draft) { d.inc.Told.Opened, d.inc.Told.Opening = true, time.Time{} }, nil
+	}
+}
+
+// tellReopened tells the host that an alert has reopened an incident, as tellOpened does.
+func (m *Manager) tellReopened(reopened bool) effect {
+	return func(ctx context.Context, inc Incident) (func(d *draft), error) {
+		if m.cfg.Hooks.OnReopened == nil || !inc.Told.Reopened || !reopened && m.now().Sub(inc.Reopened) < settleAfter {
+			return nil, nil
+		}
+		if !reopened {
+			mine, err := m.claim(ctx, inc.ID, func(i *Incident) *time.Time {
+				if !i.Told.Reopened || i.Reopens != inc.Reopens {
+					return nil
+				}
+				return &i.Told.Reopening
+			})
+			if !mine {
+				return nil, err
 			}
 		}
-		return func(d *draft) { d.inc.Told.Opened, d.inc.Told.Opening = true, time.Time{} }, nil
+		m.callBound(ctx, inc, "OnReopened", m.cfg.Hooks.OnReopened)
+		return func(d *draft) {
+			if d.inc.Reopens == inc.Reopens {
+				d.inc.Told.Reopened, d.inc.Told.Reopening = false, time.Time{}
+			}
+		}, nil
+	}
+}
+
+// callBound calls a hook about an incident that is open, with its binding.
+func (m *Manager) callBound(ctx context.Context, inc Incident, what string, hook func(context.Context, Incident, Binding)) {
+	for _, b := range cloneBindings(m.cfg.Bindings) {
+		if b.Name == inc.Binding && inc.State.Open() {
+			m.guard(what, func() { hook(ctx, inc, b) })
+		}
 	}
 }

@@ -52,7 +52,7 @@ func (m *Manager) tick(ctx context.Context, doc Document, now time.Time) error {
 	case now.Sub(doc.Changed) < settleAfter:
 		return nil
 	}
-	_, err = m.settle(ctx, inc, false)
+	_, err = m.settle(ctx, inc, byOthers)
 	return err
 }
 

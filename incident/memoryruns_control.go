@@ -43,6 +43,25 @@ func (r *memoryRun) ended() error {
 	return fmt.Errorf("%w: it is %s", ErrStale, r.record.Status)
 }
 
+var _ RunForgetter = (*MemoryRuns)(nil)
+
+// Forget implements [RunForgetter].
+func (m *MemoryRuns) Forget(ctx context.Context, id string) error {
+	err := m.change(ctx, "forget", id, func(r *memoryRun) error {
+		if !r.record.Status.Ended() {
+			return &unmade{fmt.Errorf("%w: it has not ended", ErrBusy)}
+		}
+		m.over, m.order = without(m.over, r), without(m.order, r)
+		delete(m.runs, id)
+		r.wake()
+		return nil
+	})
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
 // Signal implements [Runs].
 func (m *MemoryRuns) Signal(ctx context.Context, id, topic string, s Signal) error {
 	return m.change(ctx, "signal", id, func(r *memoryRun) error {

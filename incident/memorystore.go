@@ -34,7 +34,10 @@ type memoryChain struct {
 	keys    map[string]int // the place of the entry that has the key
 }
 
-var _ Store = (*MemoryStore)(nil)
+var (
+	_ Store         = (*MemoryStore)(nil)
+	_ EntryRedactor = (*MemoryStore)(nil)
+)
 
 // unmade marks the error of something that certainly was not done.
 type unmade struct{ error }
@@ -219,6 +222,29 @@ func (m *MemoryStore) Delete(ctx context.Context, kind, id, chain string) error 
 	delete(m.documents, name)
 	delete(m.chains, chain)
 	return nil
+}
+
+// RedactEntries implements [EntryRedactor].
+func (m *MemoryStore) RedactEntries(ctx context.Context, chain string, numbers ...int64) (int, error) {
+	if err := mayWrite(ctx); err != nil {
+		return 0, &unmade{fmt.Errorf("incident: redact: %w", err)}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := m.chains[chain]
+	if c == nil {
+		return 0, nil
+	}
+	entries, n := slices.Clone(c.entries), 0 // who reads has a part of the former ones
+	for _, i := range numbers {
+		if i < 1 || i > int64(len(entries)) || entries[i-1].Salt == "" {
+			continue
+		}
+		entries[i-1] = entries[i-1].Redacted()
+		n++
+	}
+	c.entries = entries
+	return n, nil
 }
 
 func (d Document) clone() Document { d.Data = slices.Clone(d.Data); return d }

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -31,7 +30,8 @@ type AutomationPolicy struct {
 	// Mode is how much. Empty means Observe.
 	Mode Mode
 	// PerHour is how many automatic actions there may be in an hour, of all runs
-	// together; after that a person is asked. Zero means 5.
+	// together; after that a person is asked. That a playbook begins again since its
+	// incident was reopened counts as one too. Zero means 5.
 	PerHour int
 	// Playbooks are the names of those that may act by themselves. None means every one
 	// that is bound as automatic.
@@ -189,6 +189,16 @@ type budget struct {
 	Actions map[string]time.Time `json:"actions"`
 }
 
+// overBudget means that there were as many automatic actions in an hour as there may be.
+type overBudget struct {
+	made        int
+	environment string
+}
+
+func (e *overBudget) Error() string {
+	return fmt.Sprintf("%d automatic actions were made in %s within an hour, which is the limit; a person decides", e.made, e.environment)
+}
+
 // spend counts an action, unless the budget of the hour is used up. The same action
 // again, after a crash, is counted once.
 func (a *Automation) spend(ctx context.Context, p AutomationPolicy, action AutomaticAction) error {
@@ -209,66 +219,13 @@ func (a *Automation) spend(ctx context.Context, p AutomationPolicy, action Autom
 			}
 		}
 		if _, counted := b.Actions[name]; !counted && len(b.Actions) >= p.PerHour {
-			return nil, nil, fmt.Errorf("%d automatic actions were made in %s within an hour, which is the limit; a person decides", len(b.Actions), p.Environment)
+			return nil, nil, &overBudget{len(b.Actions), p.Environment}
 		}
 		b.Actions[name] = now
 		text := fmt.Sprintf("automatic action %s of %s in %s", action.Step, action.Playbook, action.Environment)
 		entry := Entry{Chain: "audit", Key: keyOf("automatic/" + name), Kind: "automatic action", Actor: program, At: now, Text: text}
 		return b, []Entry{entry}, nil
 	})
-}
-
-// Consider decides what is done about an incident that was opened, and does it: start
-// the playbook, suggest it, or put on the timeline what would be done. automatic says
-// whether the binding of the incident lets the playbook start by itself. It returns what
-// it did, in words. Calling it again for the same incident does nothing twice.
-func (a *Automation) Consider(ctx context.Context, r *Runner, i Incident, automatic bool) (string, error) {
-	if i.Playbook == "" {
-		return "no playbook is bound", nil
-	}
-	p := a.policies[i.Environment]
-	mode := or(p.Mode, Observe)
-	why := fmt.Sprintf("the policy of %s is to %s", i.Environment, mode)
-	s, err := a.Switch(ctx)
-	switch {
-	case err != nil, mode != Act:
-	case s.Stopped:
-		mode, why = Suggest, "automatic actions are stopped"
-	case !automatic:
-		mode, why = Suggest, "the binding does not let it start by itself"
-	case len(p.Playbooks) > 0 && !slices.Contains(p.Playbooks, i.Playbook):
-		mode, why = Suggest, "the policy does not let this playbook act by itself"
-	}
-	if err != nil {
-		return "", err
-	}
-	q := Request{
-		ID: strings.ToLower(fmt.Sprintf("auto-%s-%d", i.ID, i.Triggered.Unix())), Environment: i.Environment, Playbook: i.Playbook,
-		Incident: i.ID, Automatic: true,
-	}
-	did := fmt.Sprintf("would start %s; %s", i.Playbook, why)
-	_, err = r.cfg.Runs.Record(ctx, q.ID, -1)
-	switch missing := errors.Is(err, ErrNotFound); {
-	case err != nil && !missing:
-		return "", fmt.Errorf("incident: automation: %w", err)
-	case !missing:
-		did = "started " + i.Playbook // before
-	case mode == Act:
-		did = "started " + i.Playbook
-		if _, err := r.Start(ctx, q); err != nil {
-			return "", err
-		}
-	case mode == Suggest:
-		did = fmt.Sprintf("suggested %s; %s", i.Playbook, why)
-		if _, err := r.Suggest(ctx, q, 1, 0); err != nil {
-			return "", err
-		}
-	}
-	entry := Entry{Chain: "incident/" + i.ID, Key: "automation/" + q.ID, At: wallTime(), Kind: "automation", Actor: program, Text: did}
-	if _, err := a.cfg.Store.Commit(ctx, Change{Entries: []Entry{entry}}); err != nil {
-		return did, fmt.Errorf("incident: automation: %s, which is not on the timeline: %w", did, err)
-	}
-	return did, nil
 }
 
 // permit asks whether an automatic run may make an action now. What cannot be told in

@@ -1,7 +1,9 @@
 package incident
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -115,6 +117,11 @@ type Entry struct {
 	Text string `json:"text"`
 	// Data is more of it: JSON of at most 64 KiB, kept as it is.
 	Data json.RawMessage `json:"data,omitempty"`
+	// Salt is random, so that nobody finds out from Content what was redacted. Content is
+	// empty, or what is left of Text, Data and Salt that were redacted: their hash. Given
+	// by the store.
+	Salt    string `json:"salt,omitempty"`
+	Content string `json:"content,omitempty"`
 	// Prior is the hash of the entry before, empty for the first. Hash is that of this
 	// one. Given by the store.
 	Prior string `json:"prior,omitempty"`
@@ -127,20 +134,67 @@ type Entry struct {
 func (e Entry) Follow(last Entry) Entry {
 	e.At = e.At.UTC().Truncate(time.Microsecond)
 	e.Actor, e.Text = storeText(e.Actor, maxEntryActor), storeText(e.Text, maxEntryText)
+	if e.says() {
+		e.Content = ""
+		e.Salt = cmp.Or(e.Salt, rand.Text())
+	}
 	e.Seq, e.Prior, e.Hash = last.Seq+1, last.Hash, ""
 	e.Hash = e.digest()
 	return e
 }
 
-// digest returns the hash of everything in the entry but the hash. Data counts in the
-// form that json.Marshal gives it: an entry that was exported as JSON, and read again, has
-// the same one.
+// says reports whether the entry has what can be redacted.
+func (e Entry) says() bool { return e.Text != "" || len(e.Data) > 0 || e.Salt != "" }
+
+// Redacted returns the entry without Text, Data and Salt. Its hash stays, so that the chain
+// is whole still: [VerifyChain] checks it as any other. What they were is not to be found
+// out from it. One without a Salt is returned as it is: there is nothing in it, or it was
+// written before there were salts.
+func (e Entry) Redacted() Entry {
+	if e.Salt != "" {
+		e.Content = e.content()
+		e.Text, e.Data, e.Salt = "", nil, ""
+	}
+	return e
+}
+
+// content returns the hash of what can be redacted. Data counts in the form that
+// json.Marshal gives it: an entry that was exported as JSON, and read again, has the same
+// one.
+func (e Entry) content() string { return hashOf(e.Salt, e.Text, string(plainJSON(e.Data))) }
+
+// digest returns the hash of everything in the entry but the hash. One that is redacted, and
+// says something, has none.
 func (e Entry) digest() string {
+	said := []string{e.Content}
+	switch {
+	case e.Content == "" && e.Salt == "": // there was no salt, or nothing to hide
+		said = []string{e.Text, string(plainJSON(e.Data))}
+	case e.Content == "":
+		said = []string{e.content()}
+	case e.says():
+		return ""
+	}
+	parts := []string{e.Chain, fmt.Sprint(e.Seq), e.Key, e.At.UTC().Format(time.RFC3339Nano), e.Kind, e.Actor}
+	return hashOf(append(append(parts, said...), e.Prior)...)
+}
+
+// hashOf returns the hash of parts, each with its length.
+func hashOf(parts ...string) string {
 	h := sha256.New()
-	for _, part := range []string{e.Chain, fmt.Sprint(e.Seq), e.Key, e.At.UTC().Format(time.RFC3339Nano), e.Kind, e.Actor, e.Text, string(plainJSON(e.Data)), e.Prior} {
+	for _, part := range parts {
 		fmt.Fprintf(h, "%d:%s,", len(part), part)
 	}
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// An EntryRedactor is a [Store] that can redact entries, for retention.
+type EntryRedactor interface {
+	// RedactEntries makes entries of a chain, by their numbers, what [Entry.Redacted]
+	// returns, all of them or none, and returns how many of them it changed. What is not
+	// there, or was redacted before, is none of them. What they said is in no answer of
+	// the store afterwards. A read-only context is refused with runbook.ErrReadOnly.
+	RedactEntries(ctx context.Context, chain string, numbers ...int64) (int, error)
 }
 
 // ErrBroken means that a chain was changed after it was written, or that a part of it is

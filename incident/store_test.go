@@ -70,11 +70,18 @@ func TestHashIsTheSameForEver(t *testing.T) {
 	t.Parallel()
 	first := incident.Entry{
 		Chain: "incident/INC-2026-0042", Key: "step/restart", At: storedAt, Kind: "step ended", Actor: "Ana", Text: "restarted <app> & waited é",
-		Data: json.RawMessage("{ \"b\": [1.50, \"<\\u0041>\"],\n \"a\": null }"),
+		Data: json.RawMessage("{ \"b\": [1.50, \"<\\u0041>\"],\n \"a\": null }"), Salt: "MFRGGZDFMZTWQ2LKNNWG23TPOB",
 	}.Follow(incident.Entry{})
 	second := incident.Entry{Chain: first.Chain, At: storedAt.Add(time.Hour), Kind: "resolved"}.Follow(first)
-	assert.Equal(t, "9bbb7ef30f4810626d5e01b9c2ef7ba974a03ae41f6c550e05dc4ff75bf92c85", first.Hash)
-	assert.Equal(t, "9cf252de3a5b36dd85f30c400820b89d425e5fd1a014faf430298f7ef1573902", second.Hash)
+	assert.Equal(t, "faa292018dd11dc00fc628de7f712562513f4cc7f49fd19e6e26860ebe8c1ff5", first.Hash)
+	assert.Equal(t, "7e1a247445a2aac0ee722a3523b576ce711f22bdc6e1733f506f31166a7026bd", second.Hash)
+
+	// Those of before there were salts.
+	first.Salt, first.Hash = "", "9bbb7ef30f4810626d5e01b9c2ef7ba974a03ae41f6c550e05dc4ff75bf92c85"
+	second.Prior, second.Hash = first.Hash, "9cf252de3a5b36dd85f30c400820b89d425e5fd1a014faf430298f7ef1573902"
+	_, err := incident.VerifyChain(sequence([]incident.Entry{first, second}))
+	require.NoError(t, err)
+	assert.Equal(t, first, first.Redacted(), "they cannot be redacted")
 }
 
 // Every change of a chain shows, and where.

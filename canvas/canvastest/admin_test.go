@@ -186,6 +186,13 @@ func TestAuditLogs(t *testing.T) {
 		assert.Len(t, get(t, &fake, fmt.Sprintf("/api/v1/audit/course/courses/%d", course)).json(t)["events"], 1)
 		assert.Len(t, get(t, &fake, fmt.Sprintf("/api/v1/audit/grade_change?course_id=%d&student_id=%d", course, user)).json(t)["events"], 1)
 		assert.Equal(t, http.StatusNotFound, get(t, &fake, "/api/v1/audit/course/courses/999").StatusCode)
+		row := fake.Add(canvastest.PageViews, user, canvastest.Object{"remote_ip": "203.0.113.66"})
+		view := fake.Get(canvastest.PageViews, row)["id"]
+		fake.Add(canvastest.AuthenticationEvents, user, canvastest.Object{"links": canvastest.Object{"login": nil, "account": canvastest.RootAccount, "user": user, "page_view": view}})
+		linked := get(t, &fake, path).json(t)["linked"].(map[string]any)["page_views"].([]any)
+		if assert.Len(t, linked, 1, "the request of an event is in the answer, once") {
+			assert.Equal(t, "203.0.113.66", linked[0].(map[string]any)["remote_ip"])
+		}
 		time.Sleep(366 * 24 * time.Hour)
 		assert.Empty(t, get(t, &fake, path).json(t)["events"], "kept for a year")
 		without := &canvastest.Server{NoAudit: true}

@@ -68,7 +68,7 @@ func (r *row) eventKey() int64 { return r.at().Unix()*1_000_000 + r.seq%1_000_00
 
 // linked are the resources that the events name.
 func (c *call) linked(rows []*row, kinds map[string]Kind) Object {
-	out := Object{"page_views": []Object{}}
+	out := Object{"page_views": c.viewsOf(rows)}
 	for name, kind := range kinds {
 		list, seen := []Object{}, map[int64]bool{}
 		for _, r := range rows {
@@ -82,6 +82,26 @@ func (c *call) linked(rows []*row, kinds map[string]Kind) Object {
 		out[plural(kind)] = append(previous, list...)
 	}
 	return out
+}
+
+// viewsOf are the page views that events name as the requests by which they were made.
+func (c *call) viewsOf(rows []*row) []Object {
+	named := make(map[string]bool)
+	for _, r := range rows {
+		if id, ok := asObject(r.obj["links"])["page_view"].(string); ok {
+			named[id] = true
+		}
+	}
+	list := []Object{}
+	if len(named) == 0 {
+		return list
+	}
+	for _, v := range c.s.world.all(PageViews) {
+		if named[v.text("id")] {
+			list = append(list, plain(v))
+		}
+	}
+	return list
 }
 
 func authentication(c *call) answer {

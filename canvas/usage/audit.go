@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net/url"
 	"time"
 
 	"go.acu.edu.au/runbook/canvas"
@@ -20,8 +21,8 @@ type AuditLogConfig struct {
 }
 
 // AuditLog reads Canvas's logs of logins and of changes of courses, which Canvas
-// keeps for a year. It implements incident.AuditLog and is safe for concurrent
-// use. Changes of grades are not in it: Canvas has them by course, student or
+// keeps for a year, and, if a query names them, the page views of a user. It
+// implements incident.AuditLog and is safe for concurrent use. Changes of grades are not in it: Canvas has them by course, student or
 // grader only; see canvas.Client.GradeChanges.
 type AuditLog struct{ cfg AuditLogConfig }
 
@@ -55,12 +56,15 @@ func (l *AuditLog) AuditEvents(ctx context.Context, q incident.AuditQuery) iter.
 		if q.Wants(incident.AuditChange) {
 			logs = append(logs, l.changes(ctx, q))
 		}
+		if q.Wants(incident.AuditRequest) {
+			logs = append(logs, l.requests(ctx, q))
+		}
 		for e, err := range merged(logs) {
 			if err != nil {
 				yield(incident.AuditEvent{}, portError(err))
 				return
 			}
-			if e.Time.Before(q.From) || !e.Time.Before(q.To) || q.Actor != "" && q.Actor != e.Actor {
+			if e.Time.Before(q.From) || !e.Time.Before(q.To) || q.Actor != "" && q.Actor != e.Actor && e.Kind != incident.AuditRequest {
 				continue
 			}
 			if !yield(e, nil) {
@@ -101,6 +105,31 @@ func (l *AuditLog) changes(ctx context.Context, q incident.AuditQuery) iter.Seq2
 		out.Address, out.Agent = origin(e.PageView)
 		return out
 	})
+}
+
+// requests are the page views of a user, also those of somebody who acted as that user:
+// the Actor is who really did.
+func (l *AuditLog) requests(ctx context.Context, q incident.AuditQuery) iter.Seq2[incident.AuditEvent, error] {
+	return mapped(l.cfg.Client.PageViews(ctx, canvas.Ref(q.Actor), q.From, q.To), func(v canvas.PageView) incident.AuditEvent {
+		out := incident.AuditEvent{
+			ID: v.ID, Kind: incident.AuditRequest, Action: v.Method, Actor: actor(v.Links.RealUser.Or(v.Links.User)), Source: v.AppName.Or(""), Object: path(v.URL),
+			Address: v.RemoteIP.Or(""), Agent: v.UserAgent.Or(""),
+		}
+		if at, ok := v.CreatedAt.Get(); ok {
+			out.Time = at.Time
+		}
+		return out
+	})
+}
+
+// path is what of an address was asked for, without the query, in which there may be more
+// than is to be kept.
+func path(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Path
 }
 
 func actor(id canvas.ID) string {

@@ -176,6 +176,35 @@ func TestAuditLog(t *testing.T) {
 	require.Error(t, err)
 }
 
+// The page views of a user are read if they are asked for, and only then: they are dear.
+func TestAuditLogRequests(t *testing.T) {
+	fake := &canvastest.Server{}
+	user := fake.Add(canvastest.Users, canvastest.RootAccount, canvastest.Object{"name": "Ada"})
+	now := time.Now().UTC().Truncate(time.Second)
+	fake.Add(canvastest.PageViews, user, canvastest.Object{
+		"created_at": now.Add(-time.Hour), "http_method": "GET", "url": "https://canvas.test/api/v1/accounts/1/users?search_term=x", "app_name": "QA tool", "remote_ip": "203.0.113.66", "user_agent": "curl",
+	})
+	l, err := usage.NewAuditLog(usage.AuditLogConfig{Client: client(t, fake, nil)})
+	require.NoError(t, err)
+	read := func(q incident.AuditQuery) (all []incident.AuditEvent) {
+		q.From = now.Add(-2 * time.Hour)
+		for e, err := range l.AuditEvents(t.Context(), q) {
+			require.NoError(t, err)
+			e.ID = ""
+			all = append(all, e)
+		}
+		return all
+	}
+	assert.Empty(t, read(incident.AuditQuery{Actor: fmt.Sprint(user)}))
+	want := []incident.AuditEvent{{
+		Time: now.Add(-time.Hour), Kind: incident.AuditRequest, Action: "GET", Actor: fmt.Sprint(user), Object: "/api/v1/accounts/1/users", Source: "QA tool", Address: "203.0.113.66", Agent: "curl",
+	}}
+	assert.Equal(t, want, read(incident.AuditQuery{Kinds: []incident.AuditKind{incident.AuditRequest}, Actor: fmt.Sprint(user)}))
+	for _, err := range l.AuditEvents(t.Context(), incident.AuditQuery{From: now.Add(-time.Hour), Kinds: []incident.AuditKind{incident.AuditRequest}}) {
+		assert.ErrorContains(t, err, "requests are read of one user")
+	}
+}
+
 // The report for people.
 func ExampleReport_WriteText() {
 	report := usage.Report{

@@ -58,15 +58,16 @@
 // # What a hang does
 //
 // A process that hangs is not dead: it may go on any moment. After 30 seconds it is shown
-// as hung by [Runs.Replicas] and in its runs' Attention, and that is all. A person who
-// looked may have its runs taken over with [Runs.TakeOver]. If it goes on later it begins
-// nothing, and what it reports is refused; what it was doing may have been done twice,
-// which the records say.
+// as hung by [Runs.Replicas] and in its runs' Attention, which is told to those who follow
+// them, and that is all. A person who looked may have its runs taken over with
+// [Runs.TakeOver]. If it goes on later it begins nothing, and what it reports is refused;
+// what it was doing may have been done twice, which the records say.
 //
 // # What does not go on
 //
 // A run of a program that this process does not know waits, stranded, for a process that
-// does. A run of another [Version] is stranded too. A program that makes other calls than
+// does. A run of another [Version] is stranded too when no process of that version is
+// there, not even one that hangs. A program that makes other calls than
 // were recorded, because it was changed meanwhile, fails, in words; it can be forked from
 // before that. Playbooks carry their plan in their input, so that they can be changed at
 // any time.

@@ -28,12 +28,15 @@ func (r *Runs) Record(ctx context.Context, id string, revision int64) (incident.
 	wake, end := r.hub.subscribe(id)
 	defer end()
 	for {
-		record, err := r.read(ctx, id)
+		record, f, err := r.readRow(ctx, id)
 		if err != nil {
 			return incident.RunRecord{}, fmt.Errorf("durable: read run %q: %w", id, err)
 		}
 		if revision < 0 || record.Revision > revision {
 			return record, nil
+		}
+		if r.notice(ctx, f) {
+			continue
 		}
 		timer := time.NewTimer(poll)
 		select {
@@ -130,11 +133,12 @@ func conditions(query incident.RunQuery) (string, []any) {
 type row struct {
 	number, at, began, ended, revision                            int64
 	id, start, version, owner, process, status, failure, stranded string
+	shown                                                         standing
 	result, held, cancelled, taken                                sql.NullString
 }
 
 func (r *Runs) rows(ctx context.Context, condition string, args ...any) (list []row, err error) {
-	rows, err := r.db.QueryContext(plain{ctx}, `SELECT number, at, began, ended, revision, id, start, version, owner, process, status, error, stranded, result, held, cancelled, taken
+	rows, err := r.db.QueryContext(plain{ctx}, `SELECT number, at, began, ended, revision, id, start, version, owner, process, status, error, stranded, shown, result, held, cancelled, taken
 		FROM runbook_runs WHERE `+condition, args...)
 	if err != nil && ctx.Err() == nil {
 		err = fmt.Errorf("the database of the runs cannot be read, and they stand still; they go on by themselves when it can: %w", err)
@@ -145,7 +149,7 @@ func (r *Runs) rows(ctx context.Context, condition string, args ...any) (list []
 	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var f row
-		if err := rows.Scan(&f.number, &f.at, &f.began, &f.ended, &f.revision, &f.id, &f.start, &f.version, &f.owner, &f.process, &f.status, &f.failure, &f.stranded, &f.result, &f.held, &f.cancelled, &f.taken); err != nil {
+		if err := rows.Scan(&f.number, &f.at, &f.began, &f.ended, &f.revision, &f.id, &f.start, &f.version, &f.owner, &f.process, &f.status, &f.failure, &f.stranded, &f.shown, &f.result, &f.held, &f.cancelled, &f.taken); err != nil {
 			return nil, err
 		}
 		list = append(list, f)
@@ -155,14 +159,21 @@ func (r *Runs) rows(ctx context.Context, condition string, args ...any) (list []
 
 // read returns a run with everything that was recorded.
 func (r *Runs) read(ctx context.Context, id string) (incident.RunRecord, error) {
+	record, _, err := r.readRow(ctx, id)
+	return record, err
+}
+
+// readRow returns what it was read from as well.
+func (r *Runs) readRow(ctx context.Context, id string) (incident.RunRecord, row, error) {
 	rows, err := r.rows(ctx, "id = $1", id)
 	if err != nil {
-		return incident.RunRecord{}, err
+		return incident.RunRecord{}, row{}, err
 	}
 	if len(rows) == 0 {
-		return incident.RunRecord{}, incident.ErrNotFound
+		return incident.RunRecord{}, row{}, incident.ErrNotFound
 	}
-	return r.record(ctx, rows[0], true, func() ([]process, error) { return r.processes(ctx) })
+	record, err := r.record(ctx, rows[0], true, func() ([]process, error) { return r.processes(ctx) })
+	return record, rows[0], err
 }
 
 // record makes a record of a row. Its revision is ours, which grows with all that we
@@ -270,53 +281,4 @@ func (r *Runs) unfinished(ctx context.Context, record *incident.RunRecord, steps
 		}
 	}
 	return waits.Err()
-}
-
-// condition says how far a run is, and what somebody should look at.
-func (r *Runs) condition(f row, processes func() ([]process, error), record *incident.RunRecord) error {
-	switch {
-	case f.ended != 0:
-		record.Status = incident.RunStatus(f.status)
-		return nil
-	case f.stranded != "":
-		record.Status, record.Attention = incident.RunStranded, f.stranded
-		return nil
-	case f.owner == "":
-		record.Status = incident.RunQueued
-	default:
-		record.Status = incident.RunRunning
-	}
-	if f.taken.Valid {
-		record.Attention = f.taken.String
-	}
-	if f.owner == "" || f.process == r.process {
-		r.mu.Lock()
-		if why := r.still[f.id]; why != "" {
-			record.Attention = strings.TrimPrefix(record.Attention+"; "+why, "; ")
-		}
-		r.mu.Unlock()
-	}
-	if f.owner != "" && f.process == r.process {
-		return nil
-	}
-	all, err := processes()
-	if err != nil {
-		return err
-	}
-	if f.version != r.cfg.version && !slices.ContainsFunc(all, func(p process) bool { return p.Version == f.version && p.State == alive }) {
-		record.Status = incident.RunStranded
-		record.Attention = fmt.Sprintf("it was begun by version %s, and no process of that version lives; this one is %s, and cannot go on with it: start a process of that version, or cancel the run and fork it", f.version, r.cfg.version)
-		return nil
-	}
-	if f.owner == "" {
-		return nil
-	}
-	i := slices.IndexFunc(all, func(p process) bool { return p.Process == f.process })
-	switch {
-	case i < 0 || all[i].State == dead:
-		record.Attention = fmt.Sprintf("process %s, which has it, is dead; another process takes it, if there is one", f.process)
-	case all[i].State == hung:
-		record.Attention = fmt.Sprintf("process %s, which has it, hangs: it has not said since %s that it lives; look at it, end it, or let somebody take its runs over", f.process, all[i].Seen.UTC().Format(time.RFC3339))
-	}
-	return nil
 }

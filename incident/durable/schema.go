@@ -13,8 +13,14 @@ var migrations = sqlmigrate.Set{
 	Migrations: []sqlmigrate.Migration{{
 		SQLite:     tables("INTEGER PRIMARY KEY AUTOINCREMENT"),
 		PostgreSQL: tables("BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
+	}, {
+		SQLite:     shown,
+		PostgreSQL: shown,
 	}},
 }
+
+// shown keeps how a run stood when its revision last told of that.
+var shown = []string{"ALTER TABLE runbook_runs ADD COLUMN shown TEXT NOT NULL DEFAULT ''"}
 
 func tables(counter string) []string {
 	return []string{

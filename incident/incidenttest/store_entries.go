@@ -2,11 +2,13 @@ package incidenttest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
+	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/incident"
 )
 
@@ -43,6 +45,7 @@ var entryTests = []storeTest{
 		}
 		bare := incident.Entry{Chain: full.Chain, At: storeTime, Kind: "x"}
 		made := u.add(t, full, bare)
+		full.Salt = made[0].Salt
 		full, bare = full.Follow(incident.Entry{}), bare.Follow(made[0])
 		for _, s := range u.stores() {
 			all := u.via(s).sound(t, full.Chain, 2)
@@ -51,6 +54,37 @@ var entryTests = []storeTest{
 				sameEntry(t, all[i], want)
 			}
 		}
+	}},
+	{"redacted", func(t *testing.T, u storeUse) {
+		redactor, can := u.Store.(incident.EntryRedactor)
+		if !can {
+			t.Skip("the store redacts no entries")
+		}
+		full := incident.Entry{Chain: "incident/a", Key: "k", At: storeTime, Kind: "step ended", Actor: "ana", Text: "from 203.0.113.9", Data: exactly}
+		made := u.add(t, event("incident/a", "before"), full, incident.Entry{Chain: "incident/a", At: storeTime, Kind: "bare"}, event("incident/a", "after"), event("audit", "other"))
+		if _, err := redactor.RedactEntries(runbook.ReadOnly(t.Context()), "incident/a", 2); !errors.Is(err, runbook.ErrReadOnly) {
+			t.Errorf("with a read-only context the error is %v", err)
+		}
+		for i, want := range []int{1, 0} { // the second time there is nothing left
+			if n, err := redactor.RedactEntries(t.Context(), "incident/a", 2, 3, 99, 0); n != want || err != nil {
+				t.Errorf("call %d changed %d entries, and its error is %v; want %d", i+1, n, err, want)
+			}
+		}
+		if n, err := redactor.RedactEntries(t.Context(), "incident/none", 1); n != 0 || err != nil {
+			t.Errorf("of a chain that there is not %d entries were changed, and the error is %v", n, err)
+		}
+		for _, s := range u.stores() {
+			all := u.via(s).sound(t, "incident/a", 4)
+			for i, want := range []incident.Entry{made[0], made[1].Redacted(), made[2], made[3]} {
+				sameEntry(t, all[i], want)
+			}
+			u.via(s).says(t, "audit", "other")
+		}
+		if again := u.add(t, full); again[0].Text != "" || again[0].Seq != 2 {
+			t.Errorf("one of the same key is added, or says it again: %+v", again[0])
+		}
+		u.add(t, event("incident/a", "later"))
+		u.sound(t, "incident/a", 5)
 	}},
 	{"what a store gives is not taken from the writer", func(t *testing.T, u storeUse) {
 		e := event("audit", "a")

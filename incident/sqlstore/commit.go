@@ -201,7 +201,7 @@ func findEntry(ctx context.Context, tx sqlmigrate.Tx, chain, key string) (e inci
 	var at int64
 	var data string
 	err = tx.QueryRowContext(ctx, entryByKey, chain, key).
-		Scan(&e.Chain, &e.Seq, &e.Key, &at, &e.Kind, &e.Actor, &e.Text, &data, &e.Prior, &e.Hash)
+		Scan(&e.Chain, &e.Seq, &e.Key, &at, &e.Kind, &e.Actor, &e.Text, &data, &e.Salt, &e.Content, &e.Prior, &e.Hash)
 	if errors.Is(err, sql.ErrNoRows) {
 		return e, false, nil
 	}
@@ -225,8 +225,8 @@ func insertEntries(ctx context.Context, tx sqlmigrate.Tx, entries []incident.Ent
 			b.WriteByte(',')
 		}
 		n := len(args)
-		fmt.Fprintf(&b, "($%d, $%d, $%d, $%d, $%d, $%d, $%d, $%d, $%d, $%d)", n+1, n+2, n+3, n+4, n+5, n+6, n+7, n+8, n+9, n+10)
-		args = append(args, e.Chain, e.Seq, e.Key, e.At.UnixMicro(), e.Kind, e.Actor, e.Text, string(e.Data), e.Prior, e.Hash)
+		fmt.Fprintf(&b, "($%d, $%d, $%d, $%d, $%d, $%d, $%d, $%d, $%d, $%d, $%d, $%d)", n+1, n+2, n+3, n+4, n+5, n+6, n+7, n+8, n+9, n+10, n+11, n+12)
+		args = append(args, e.Chain, e.Seq, e.Key, e.At.UnixMicro(), e.Kind, e.Actor, e.Text, string(e.Data), e.Salt, e.Content, e.Prior, e.Hash)
 	}
 	_, err := tx.ExecContext(ctx, b.String(), args...)
 	return err
@@ -244,6 +244,56 @@ func growChains(ctx context.Context, tx sqlmigrate.Tx, grown []incident.Entry) e
 		}
 	}
 	return nil
+}
+
+// RedactEntries implements [incident.EntryRedactor]. In a database that keeps its log what
+// they said is in it until that is gone.
+func (s *Store) RedactEntries(ctx context.Context, chain string, numbers ...int64) (int, error) {
+	if runbook.IsReadOnly(ctx) {
+		return 0, fmt.Errorf("sqlstore: redact: %w", runbook.ErrReadOnly)
+	}
+	if len(numbers) == 0 || !storable(chain) {
+		return 0, ctx.Err()
+	}
+	numbers = slices.Clone(numbers)
+	slices.Sort(numbers)
+	n := 0
+	err := s.write(ctx, func(tx sqlmigrate.Tx) error {
+		n = 0
+		if _, err := tx.ExecContext(ctx, touchChain, chain); err != nil {
+			return fmt.Errorf("lock it: %w", err)
+		}
+		for _, number := range slices.Compact(numbers) {
+			changed, err := redact(ctx, tx, chain, number)
+			if err != nil {
+				return fmt.Errorf("entry %d: %w", number, err)
+			}
+			n += changed
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, fmt.Errorf("sqlstore: redact chain %.131q: %w", chain, err)
+	}
+	return n, nil
+}
+
+// redact takes what an entry says out of it, and returns whether it said something.
+func redact(ctx context.Context, tx sqlmigrate.Tx, chain string, number int64) (int, error) {
+	var e incident.Entry
+	var data string
+	err := tx.QueryRowContext(ctx, entryByNumber, chain, number).Scan(&e.Text, &data, &e.Salt, &e.Content)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && e.Salt == "" {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	if data != "" {
+		e.Data = []byte(data)
+	}
+	changed, err := exec(ctx, tx, redactEntry, e.Redacted().Content, chain, number)
+	return int(changed), err
 }
 
 // exec runs a statement and returns how many rows it changed.

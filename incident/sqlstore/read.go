@@ -178,7 +178,7 @@ func (s *Store) page(ctx context.Context, chain string, after int64) (some []inc
 		var isEntry bool
 		var at int64
 		var data []byte
-		if err := rows.Scan(&isEntry, &e.Seq, &e.Key, &at, &e.Kind, &e.Actor, &e.Text, &data, &e.Prior, &e.Hash); err != nil {
+		if err := rows.Scan(&isEntry, &e.Seq, &e.Key, &at, &e.Kind, &e.Actor, &e.Text, &data, &e.Salt, &e.Content, &e.Prior, &e.Hash); err != nil {
 			return err
 		}
 		if !isEntry {

@@ -10,8 +10,8 @@ import "go.acu.edu.au/runbook/internal/sqlmigrate"
 //     key is what lets only one have it.
 //   - runbook_incident_chains has a row for each chain: the number and the hash of its last
 //     entry. The row is the lock for adding to it, and shows if the end was cut off.
-//   - runbook_incident_entries has the entries, which are never changed. Without a key, key
-//     is empty.
+//   - runbook_incident_entries has the entries, which are never changed but by redaction.
+//     Without a key, key is empty.
 //
 // Only IDs are sorted by, and have to be sorted as bytes.
 var migrations = sqlmigrate.Set{
@@ -19,7 +19,16 @@ var migrations = sqlmigrate.Set{
 	Migrations: []sqlmigrate.Migration{{
 		SQLite:     schema("TEXT", "INTEGER", ") WITHOUT ROWID"),
 		PostgreSQL: schema(`TEXT COLLATE "C"`, "BOOLEAN", ")"),
+	}, {
+		SQLite:     redactable,
+		PostgreSQL: redactable,
 	}},
+}
+
+// redactable are what lets entries be redacted.
+var redactable = []string{
+	`ALTER TABLE runbook_incident_entries ADD COLUMN salt TEXT NOT NULL DEFAULT ''`,
+	`ALTER TABLE runbook_incident_entries ADD COLUMN content TEXT NOT NULL DEFAULT ''`,
 }
 
 func schema(id, boolean, small string) []string {
@@ -67,7 +76,7 @@ func schema(id, boolean, small string) []string {
 
 const (
 	documentColumns = `kind, id, version, key, open, changed, data`
-	entryColumns    = `chain, seq, key, at, kind, actor, text, data, prior, hash`
+	entryColumns    = `chain, seq, key, at, kind, actor, text, data, salt, content, prior, hash`
 
 	// lockDocument gets FOR UPDATE on PostgreSQL.
 	lockDocument   = `SELECT version, key, open FROM runbook_incident_documents WHERE kind = $1 AND id = $2`
@@ -87,10 +96,16 @@ const (
 	growChain  = `UPDATE runbook_incident_chains SET seq = $1, hash = $2 WHERE chain = $3`
 	entryByKey = `SELECT ` + entryColumns + ` FROM runbook_incident_entries WHERE chain = $1 AND key = $2 AND key <> ''`
 
+	// touchChain locks the row of a chain, if there is one.
+	touchChain    = `UPDATE runbook_incident_chains SET seq = seq WHERE chain = $1`
+	entryByNumber = `SELECT text, data, salt, content FROM runbook_incident_entries WHERE chain = $1 AND seq = $2`
+	// redactEntry takes what an entry says out of it.
+	redactEntry = `UPDATE runbook_incident_entries SET text = '', data = '', salt = '', content = $1 WHERE chain = $2 AND seq = $3`
+
 	// readEntries returns a row that is the end of the chain, if there is a chain, and the
 	// next entries, as they are at one moment. They need not come in order.
-	readEntries = `SELECT 0, seq, '', 0, '', '', '', '', '', hash FROM runbook_incident_chains WHERE chain = $1
-		UNION ALL SELECT 1, seq, key, at, kind, actor, text, data, prior, hash FROM (
+	readEntries = `SELECT 0, seq, '', 0, '', '', '', '', '', '', '', hash FROM runbook_incident_chains WHERE chain = $1
+		UNION ALL SELECT 1, seq, key, at, kind, actor, text, data, salt, content, prior, hash FROM (
 			SELECT ` + entryColumns + ` FROM runbook_incident_entries WHERE chain = $1 AND seq > $2 ORDER BY seq LIMIT $3
 		) e`
 )

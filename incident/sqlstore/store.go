@@ -29,7 +29,10 @@ type Store struct {
 	first   string // is run first in each transaction, if it is not empty
 }
 
-var _ incident.Store = (*Store)(nil)
+var (
+	_ incident.Store         = (*Store)(nil)
+	_ incident.EntryRedactor = (*Store)(nil)
+)
 
 // New creates or changes the tables where that is needed, looks whether the database keeps
 // what it commits, and returns a Store. The error says what is wrong with cfg or with the

@@ -145,7 +145,7 @@ func TestNew(t *testing.T) {
 		_, err := again.Document(t.Context(), "incident", "a")
 		require.NoError(t, err, "what is there stays")
 
-		run(t, db, "INSERT INTO runbook_migrations (component, version, checksum, applied) VALUES ('incident', 2, 'x', 'later')")
+		run(t, db, "INSERT INTO runbook_migrations (component, version, checksum, applied) VALUES ('incident', 3, 'x', 'later')")
 		_, err = sqlstore.New(t.Context(), sqlstore.Config{DB: db})
 		require.ErrorIs(t, err, sqlmigrate.ErrNewer)
 		require.NoError(t, db.Close())
@@ -294,7 +294,7 @@ func TestTheRecordShowsChanges(t *testing.T) {
 		"the end":      "DELETE FROM runbook_incident_entries WHERE seq > 2",
 		"everything":   "DELETE FROM runbook_incident_entries",
 		"one replaced": "UPDATE runbook_incident_entries SET text = 'nothing', hash = '" + strings.Repeat("0", 64) + "' WHERE seq = 6",
-		"another chain": "INSERT INTO runbook_incident_entries SELECT 'audit', 7, key, at, kind, actor, text, data, prior, hash " +
+		"another chain": "INSERT INTO runbook_incident_entries SELECT 'audit', 7, key, at, kind, actor, text, data, prior, hash, salt, content " +
 			"FROM runbook_incident_entries WHERE seq = 6",
 	} {
 		t.Run(name, func(t *testing.T) {
