@@ -78,6 +78,27 @@ type Deployments struct {
 	Target *incident.Deployment `json:"target,omitempty"`
 	// Recent means that the current one began so lately that it may be the cause.
 	Recent bool `json:"recent"`
+	// RolledBack means that the version of the current one ran before, and another one since:
+	// somebody has gone back to it already, and what does not work now is older than that.
+	RolledBack bool `json:"rolled_back,omitempty"`
+	// New means that Recent is true of the version and not only of its deployment: it is known
+	// which one it is, and it did not run before that. What was only deployed again, with other
+	// variables, is not new.
+	New bool `json:"new,omitempty"`
+}
+
+// compare says of the current deployment, which is list[i] of a list with the newest first,
+// whether somebody went back to it, and whether its version came within a time.
+func (f *Deployments) compare(list []incident.Deployment, i int, within time.Duration) {
+	oldest, another := list[i], false
+	for _, d := range list[i+1:] {
+		if same(d, list[i]) {
+			oldest, f.RolledBack = d, f.RolledBack || another
+			continue
+		}
+		another = another || d.Status != incident.DeploymentFailed && d.Status != incident.DeploymentSkipped
+	}
+	f.New = oldest.Commit+oldest.Image != "" && !f.RolledBack && time.Since(oldest.Created) < within
 }
 
 // deployments is a step that looks at the last deployments.
@@ -92,7 +113,9 @@ func (e Environment) deployments(id string) incident.Step {
 			found := Deployments{Newest: list[:min(len(list), 5)]}
 			if i := slices.IndexFunc(list, func(d incident.Deployment) bool { return d.Current }); i >= 0 {
 				found.Current = &list[i]
-				found.Recent = time.Since(list[i].Created) < e.Defaults.filled().RecentDeployment
+				recent := e.Defaults.WithDefaults().RecentDeployment
+				found.Recent = time.Since(list[i].Created) < recent
+				found.compare(list, i, recent)
 			}
 			if to, ok := incident.RollbackTarget(list); ok {
 				found.Target = &to

@@ -16,7 +16,7 @@ import (
 // back, restarting, and waiting for whoever has the fault; and sees that it helped. It
 // does not roll back because something else is down.
 func ApplicationDown(e Environment) incident.Playbook {
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	const assess, act, verify = "Immediate assessment", "Emergency actions", "Resolution verification"
 	return incident.Playbook{
 		Name: "application-down", Environment: e.name(), Title: "Application down", Severity: alert.Critical,
@@ -41,7 +41,7 @@ func ApplicationDown(e Environment) incident.Playbook {
 			withPhase(act, withWhen(e.freeze("freeze"), decided("roll back", "restart"))),
 			withWhen(e.rollback("roll-back", "deployments"), decided("roll back")),
 			withWhen(restart("restart", "Restart the application", e.Deployer), decided("restart")),
-			e.tellFrozen("tell-frozen", "roll-back"),
+			e.tellFrozen("tell-frozen", "roll-back", "decide"),
 			{ID: "settle", Title: "Let it start", When: decided("roll back", "restart"), Do: incident.Sleep{For: d.Settle}},
 			withWhen(e.waitForOthers("wait", d), decided("wait")),
 			withPhase(verify, replacing(well("well", "See that the application is well", d.Recover, d.Times, e.Probes.Application), "./scripts/health-check.sh production")),
@@ -61,11 +61,11 @@ func ApplicationDown(e Environment) incident.Playbook {
 	}
 }
 
-// tellFrozen tells the operators what a rollback leaves behind for a person: that the
-// platform deploys nothing by itself.
-func (e Environment) tellFrozen(id, rollback string) incident.Step {
+// tellFrozen tells the operators what a rollback, which another step decided, leaves behind
+// for a person: that the platform deploys nothing by itself.
+func (e Environment) tellFrozen(id, rollback, decide string) incident.Step {
 	step := e.inform(id, func(s *incident.Scope) incident.Message {
-		v, _ := incident.Result[Decision](s, "decide")
+		v, _ := incident.Result[Decision](s, decide)
 		return incident.Message{
 			Title: "Rolled back, and automatic deployments of " + e.name() + " are frozen",
 			Text:  "A push would bring back what was rolled back: " + v.Why + ". Let the platform deploy by itself again when its cause is gone.",
@@ -80,7 +80,7 @@ func (e Environment) tellFrozen(id, rollback string) incident.Step {
 
 // A Decision is what a playbook found best, and why.
 type Decision struct {
-	// Action is what to do: "roll back", "restart", "wait" or "nothing".
+	// Action is what to do, in words: "roll back", "restart", "wait", "nothing".
 	Action string `json:"action"`
 	// Why says what it rests on.
 	Why string `json:"why"`
@@ -103,12 +103,15 @@ func decision(d Defaults) incident.Step {
 				return nil, fmt.Errorf("whether the application is down could not be seen: %s", app)
 			case !looked:
 				return nil, fmt.Errorf("the application is down (%s), and its deployments could not be read", app)
-			case deployed.Recent && deployed.Target != nil:
+			case deployed.Recent && deployed.Target != nil && !deployed.RolledBack:
 				return Decision{"roll back", fmt.Sprintf("%s was deployed less than %v ago, and %s worked before it", version(*deployed.Current), d.RecentDeployment, version(*deployed.Target))}, nil
 			case database.down():
-				return nil, fmt.Errorf("the database is down too (%s), and nothing was deployed lately: see the playbook database-issues", database)
+				return nil, fmt.Errorf("the database is down too (%s), and there is no deployment to roll back: see the playbook database-issues", database)
 			case deployed.Current == nil:
 				return nil, fmt.Errorf("nothing is deployed: %s", lastDeployment(deployed))
+			}
+			if deployed.Recent && deployed.RolledBack {
+				return Decision{"restart", "it was rolled back already, to " + version(*deployed.Current) + ", and what is still older mends no more; platform and database work"}, nil
 			}
 			return Decision{"restart", "nothing was deployed lately, and platform and database work"}, nil
 		}),
@@ -127,11 +130,16 @@ func lastDeployment(d Deployments) string {
 func decided(actions ...string) incident.Condition {
 	return func(s *incident.Scope) (bool, string) {
 		v, ok := incident.Result[Decision](s, "decide")
-		if !ok {
-			return false, "it was not decided"
-		}
-		return slices.Contains(actions, v.Action), "it was decided to " + v.Action + ": " + v.Why
+		return v.among(ok, actions)
 	}
+}
+
+// among reports whether it was decided to do one of these actions, and else what was.
+func (v Decision) among(made bool, actions []string) (bool, string) {
+	if !made {
+		return false, "it was not decided"
+	}
+	return slices.Contains(actions, v.Action), "it was decided to " + v.Action + ": " + v.Why
 }
 
 // waitForOthers waits until the platform says that it works again.

@@ -13,7 +13,7 @@ import (
 // ends as failed if one is missing or old. With the parameter rehearse it restores the
 // newest dump into a database for rehearsals, which alone proves that it can be.
 func BackupVerification(e Environment, dumps Dumps) incident.Playbook {
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	rehearsing := func(s *incident.Scope) (bool, string) { return s.Yes("rehearse"), "no rehearsal was asked for" }
 	newest := func(s *incident.Scope) (Dump, bool) {
 		list, _ := incident.Result[Dumplist](s, "dumps")

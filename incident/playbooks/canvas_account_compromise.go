@@ -35,21 +35,38 @@ func (c CanvasCredentials) needs(e Environment) []incident.Need {
 	return all
 }
 
-// CanvasAccountCompromise is the playbook for a developer key of Canvas that somebody else
-// uses: it is switched off, after a person has approved that nobody can launch the tool
-// until there is a new one; a new key and a new private key take its place; the
-// administrators of Canvas are told, and its audit log is read.
+// CanvasAccountCompromise is the playbook for a developer key of Canvas, or what belongs to
+// it, that somebody else uses. Those who answer for security are told at once, with the
+// time until which a notifiable breach has to be settled; the audit log and the page views
+// are read, and evidence is preserved, before anything is changed, which takes minutes in
+// which a person has to approve anyway, and does not keep them from it if it fails. Once a
+// person has approved that nobody can launch the tool until there is a new one, the key is
+// switched off; a new key and a new private key take its place; sessions are ended, and the
+// administrators of Canvas are told.
 func CanvasAccountCompromise(e Environment, desk SecurityDesk, canvas CanvasCredentials) incident.Playbook {
-	d := e.Defaults.filled()
-	const stop, renew, verify = "Switch off", "New credentials", "Verify and tell"
+	d := e.Defaults.WithDefaults()
+	const stop, renew, verify = "Tell, preserve and switch off", "New credentials", "Verify and tell"
 	steps := []incident.Step{
-		withPhase(stop, desk.notify("tell-security", e, func(*incident.Scope) incident.Message {
-			return incident.Message{Title: "The developer key of " + e.name() + " in Canvas is compromised", Text: "It is being switched off, which ends launches and tokens of the tool."}
+		withPhase(stop, desk.notify("tell-security", e, func(s *incident.Scope) incident.Message {
+			return incident.Message{
+				Title: "The developer key of " + e.name() + " in Canvas is compromised",
+				Text:  "Evidence is being preserved; nothing was changed yet. Once somebody approves it, the key is switched off, which ends launches and tokens of the tool.\n" + e.notifyUntil(d, s),
+			}
 		})),
 		e.developerKey("key"),
+		replacing(e.traces("traces"), "Review Canvas audit logs for suspicious activity"),
+		e.pageViews("page-views"),
+	}
+	if desk.Preserve != nil {
+		before := goingOn(desk.preserve("preserve", e))
+		before.Timeout, before.Attempts = 5*time.Minute, 1 // somebody uses the key meanwhile
+		steps = append(steps, before)
+	}
+	steps = append(steps, []incident.Step{
 		{ID: "approve", Title: "Switch the developer key off?", When: keyIsOn, Do: incident.Approve{Bound: true, Within: d.Approve, Question: func(s *incident.Scope) string {
 			k, _ := incident.Result[KeyFound](s, "key")
-			return fmt.Sprintf("The developer key %s (%s) is switched off in Canvas%s. Nobody can launch the tool, and its tokens are worthless, until there is a new key.", e.Key, k.Name, lastUsed(k))
+			return fmt.Sprintf("The developer key %s (%s) is switched off in Canvas%s. Nobody can launch the tool, and its tokens are worthless, until there is a new key.\n%s",
+				e.Key, k.Name, lastUsed(k), strings.Join(seenOfCanvas(e, s), "\n"))
 		}}},
 		withWhen(e.switchOff("disable"), keyIsOn),
 		e.tell("tell-everyone", "identified", func(*incident.Scope) incident.Message {
@@ -58,11 +75,7 @@ func CanvasAccountCompromise(e Environment, desk SecurityDesk, canvas CanvasCred
 		e.draft("tell-canvas", "the administrators of Canvas", func(*incident.Scope) incident.Message {
 			return incident.Message{Title: "A developer key of ours is compromised", Text: fmt.Sprintf("The developer key %s is compromised, and was switched off. Please look for what was done with it, and leave it off.", e.Key)}
 		}),
-		replacing(e.traces("traces"), "Review Canvas audit logs for suspicious activity"),
-	}
-	if desk.Preserve != nil {
-		steps = append(steps, desk.preserve("preserve", e))
-	}
+	}...)
 	steps = append(steps, withPhase(renew, newKey(canvas)), e.newKeyIsOn("new-key-is-on"))
 	steps = append(steps, e.change("client-id", "Configure the client id of the new key", func(s *incident.Scope) map[string]string {
 		return map[string]string{canvas.ClientID: newClientID(s)}
@@ -90,7 +103,7 @@ func CanvasAccountCompromise(e Environment, desk SecurityDesk, canvas CanvasCred
 		Name: "canvas-account-compromise", Environment: e.name(), Title: "The Canvas account is compromised", Severity: alert.Critical,
 		About:      "Somebody else uses the developer key, or an account of ours in Canvas.",
 		Source:     "Security Incidents, Canvas Security Issues",
-		Parameters: []incident.Parameter{sinceWhen()},
+		Parameters: []incident.Parameter{sinceWhen(), {Name: "account", About: "Whose page views are read, by the id of the user in Canvas; self is the user of our own token", Default: "self", Optional: true}},
 		Needs: append(append(desk.needs(e), canvas.needs(e)...),
 			incident.Needs("PlatformKeys", e.PlatformKeys), incident.Need{Name: "Key (the id of the developer key)", Met: e.Key != ""}, incident.Needs("AuditLog", e.AuditLog)),
 		Phases: []incident.Phase{{Name: stop, Budget: 15 * time.Minute}, {Name: renew}, {Name: verify}},
@@ -199,13 +212,27 @@ func compromisedText(e Environment, s *incident.Scope) incident.Message {
 			lines = append(lines, "The old "+r.Name+" is NOT worthless yet.")
 		}
 	}
+	lines = append(lines, seenOfCanvas(e, s)...)
+	if kept, ok := incident.Result[Preserved](s, "preserve"); ok {
+		lines = append(lines, "Evidence: "+kept.String())
+	} else if o, asked := s.Outcome("preserve"); asked && o.Status == incident.Failed {
+		lines = append(lines, "Evidence could NOT be preserved before the change: "+cut(o.Message, 200))
+	}
+	lines = append(lines, e.notifyUntil(e.Defaults.WithDefaults(), s))
+	return incident.Message{Title: "The Canvas account of " + e.name() + " has new credentials", Text: strings.Join(lines, "\n")}
+}
+
+// seenOfCanvas says what the audit log and the page views of Canvas say, a line each.
+func seenOfCanvas(e Environment, s *incident.Scope) (lines []string) {
 	if t, ok := incident.Result[Traces](s, "traces"); ok {
 		lines = append(lines, fmt.Sprintf("Audit log of Canvas since %s: %s", e.stamp(t.From), t))
 	} else {
 		lines = append(lines, "The audit log of Canvas could not be read: read it by hand.")
 	}
-	if kept, ok := incident.Result[Preserved](s, "preserve"); ok {
-		lines = append(lines, "Evidence: "+kept.String())
+	if v, ok := incident.Result[Views](s, "page-views"); ok {
+		lines = append(lines, "Page views: "+v.String())
+	} else {
+		lines = append(lines, "The page views could not be read: read them by hand.")
 	}
-	return incident.Message{Title: "The Canvas account of " + e.name() + " has new credentials", Text: strings.Join(lines, "\n")}
+	return lines
 }

@@ -2,6 +2,8 @@ package playbooks_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -17,7 +19,8 @@ import (
 func TestCanvasAccountCompromise(t *testing.T) {
 	const off, begin, end = "key 42 off", "begin CANVAS_PROD_PRIVATE_KEY", "end CANVAS_PROD_PRIVATE_KEY"
 	made := saying("new-key", incident.AnswerDone, map[string]string{"client_id": "43"})
-	rest := []string{"evidence", "SetVariables CANVAS_PROD_CLIENT_ID", "Redeploy d3", begin, "Redeploy d4", end, "EndSessions 12"}
+	rest := []string{"SetVariables CANVAS_PROD_CLIENT_ID", "Redeploy d3", begin, "Redeploy d4", end, "EndSessions 12"}
+	all := append([]string{"evidence", off}, rest...)
 	for name, c := range map[string]struct {
 		world  func(h *securityHouse)
 		answer func(q incident.Question) incident.Answer
@@ -25,24 +28,31 @@ func TestCanvasAccountCompromise(t *testing.T) {
 		does   []string
 		letter []string
 	}{
-		"the old key is off before anything else": {
-			answer: made, does: append([]string{off}, rest...),
-			letter: []string{"developer key 42 is off. The new client id is 43", "3 events", "203.0.113.9"},
+		"evidence is there before anything is changed, and the old key is off before anything is renewed": {
+			answer: made, does: all,
+			letter: []string{
+				"developer key 42 is off. The new client id is 43", "3 events", "203.0.113.9", "is to be settled within 30 days",
+				"Page views: 3 requests of 2 users; addresses that were not there before: 203.0.113.66, which asked for /api/v1/accounts/1/users (2)",
+			},
+		},
+		"evidence that cannot be had keeps nobody from it": {
+			world:  func(h *securityHouse) { h.noEvidence = errors.New("the vault is away") },
+			answer: made, does: append([]string{off}, rest...), letter: []string{"Evidence could NOT be preserved before the change: the vault is away"},
 		},
 		"a key that is off already needs nobody's approval": {
-			world: func(h *securityHouse) { h.keys.Add(incident.PlatformKey{ID: "42", Name: "QA tool"}) }, answer: made, does: rest,
+			world: func(h *securityHouse) { h.keys.Add(incident.PlatformKey{ID: "42", Name: "QA tool"}) }, answer: made, does: append([]string{"evidence"}, rest...),
 		},
 		"somebody says no": {
-			answer: saying("approve", incident.AnswerDeny, nil), want: incident.StateFailed, does: []string{},
+			answer: saying("approve", incident.AnswerDeny, nil), want: incident.StateFailed, does: []string{"evidence"},
 		},
 		"nobody answers": {
-			answer: func(incident.Question) incident.Answer { return incident.Answer{} }, want: incident.StateFailed, does: []string{},
+			answer: func(incident.Question) incident.Answer { return incident.Answer{} }, want: incident.StateFailed, does: []string{"evidence"},
 		},
 		"a new key that nobody names is no new key": {
-			want: incident.StateFailed, does: []string{off, "evidence"},
+			want: incident.StateFailed, does: []string{"evidence", off},
 		},
 		"the old id is no new key either": {
-			answer: saying("new-key", incident.AnswerDone, map[string]string{"client_id": "42"}), want: incident.StateFailed, does: []string{off, "evidence"},
+			answer: saying("new-key", incident.AnswerDone, map[string]string{"client_id": "42"}), want: incident.StateFailed, does: []string{"evidence", off},
 		},
 		"an old key that is on again is not good": {
 			world: func(h *securityHouse) {
@@ -52,7 +62,7 @@ func TestCanvasAccountCompromise(t *testing.T) {
 					return ends(ctx)
 				}
 			},
-			answer: made, want: incident.StateFailed, does: append([]string{off}, rest...),
+			answer: made, want: incident.StateFailed, does: all,
 		},
 		"nor is it called off when a person goes on with that": {
 			world: func(h *securityHouse) {
@@ -68,10 +78,10 @@ func TestCanvasAccountCompromise(t *testing.T) {
 				}
 				return made(q)
 			},
-			does: append([]string{off}, rest...), letter: []string{"The old developer key 42 was NOT seen to be off."},
+			does: all, letter: []string{"The old developer key 42 was NOT seen to be off."},
 		},
 		"a switch that Canvas refuses is for a person": {
-			world: func(h *securityHouse) { h.refused = true }, want: incident.StateFailed, does: []string{},
+			world: func(h *securityHouse) { h.refused = true }, want: incident.StateFailed, does: []string{"evidence"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -82,6 +92,13 @@ func TestCanvasAccountCompromise(t *testing.T) {
 					h.Defaults.Times, h.Defaults.Recover = 1, time.Minute
 					h.platform.Configure(map[string]string{"CANVAS_PROD_CLIENT_ID": "42"})
 					h.from = len(h.platform.Effects())
+					now := time.Now()
+					for i, address := range []string{"10.0.0.1", "203.0.113.66", "203.0.113.66"} {
+						h.audit.Add(incident.AuditEvent{
+							ID: fmt.Sprint("view ", i), Time: now.Add(-time.Hour - time.Duration(1-min(i, 1))*40*time.Hour), Kind: incident.AuditRequest, Action: "GET", Actor: "self",
+							Object: []string{"/api/v1/courses", "/api/v1/accounts/1/users"}[min(i, 1)], Source: "QA tool", Address: address,
+						})
+					}
 					if c.world != nil {
 						c.world(h)
 					}

@@ -19,7 +19,7 @@ import (
 // worthless. Only the last is mended by a restart. It ends with a launch, made as a user
 // makes it.
 func CanvasAuthentication(e Environment) incident.Playbook {
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	const diagnose, act, verify = "Diagnosis", "Resolution", "Verification"
 	return incident.Playbook{
 		Name: "canvas-authentication", Environment: e.name(), Title: "Canvas authentication failure", Severity: alert.Critical,

@@ -128,7 +128,7 @@ func canvasAway(s *incident.Scope, host, status string) string {
 
 // waitForCanvas is a step that asks Canvas until it is back, twice in a row.
 func (e Environment) waitForCanvas(id string, replaces ...string) incident.Step {
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	return incident.Step{
 		ID: id, Title: "Wait until Canvas is back", Timeout: 30 * time.Second, Replaces: replaces,
 		Do: incident.Verify{Within: d.CanvasAway, Every: d.CanvasPoll, Times: 2, Run: func(ctx context.Context, _ *incident.Scope) (any, error) {

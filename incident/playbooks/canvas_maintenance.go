@@ -25,7 +25,7 @@ const maintenanceMode = "CANVAS_MAINTENANCE_MODE"
 // is away for hours keeps no other playbook from its work: no other one sets this variable,
 // and a deployment of another one brings it along.
 func CanvasMaintenance(e Environment) incident.Playbook {
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	const prepare, during, after = "Preparation", "During the maintenance", "Afterwards"
 	degrade := e.change("degrade", "Put the application into the mode without Canvas", mode("true"), "railway variables set CANVAS_MAINTENANCE_MODE=true --environment production")
 	restore := e.change("restore", "Take the application out of the mode without Canvas", mode("false"), "railway variables set CANVAS_MAINTENANCE_MODE=false --environment production")
@@ -204,7 +204,7 @@ func (e Environment) announce(id string) incident.Step {
 		m := e.maintenanceText("Canvas maintenance")(s)
 		end := w.To
 		if end.IsZero() {
-			end = w.From.Add(e.Defaults.filled().CanvasAway)
+			end = w.From.Add(e.Defaults.WithDefaults().CanvasAway)
 		}
 		return incident.Announcement{Key: announcementKey(w), Subject: m.Title, Message: m.Text, Start: w.From.Add(-s.Duration("in")), End: end, Urgent: true}
 	}

@@ -19,7 +19,7 @@ import (
 //
 // Its parameters are rate and restore.
 func CanvasRateLimiting(e Environment) incident.Playbook {
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	const look1, act, watch = "Rate limit status", "Reduction", "Observation"
 	rate := e.tryVariable(trial{
 		id: "rate", title: "Send fewer requests to Canvas", gauge: e.budget(), value: parameter("rate"),

@@ -49,7 +49,7 @@ type Rebuilt struct {
 // The environment is that of the playbook's own ports: a Provisioner, and the Credentials
 // into which people put what was sealed. What it makes is reached through Rebuild.Connect.
 func CompleteRecovery(e Environment, dumps Dumps, r Rebuild) incident.Playbook {
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	const infrastructure, configuration, data, validation = "Infrastructure", "Configuration", "Data", "Validation"
 	steps := []incident.Step{
 		withPhase(infrastructure, e.tell("tell-begin", "identified", func(*incident.Scope) incident.Message {

@@ -107,7 +107,7 @@ func (r Rebuild) deployNew(id string) incident.Step {
 // validation are the steps that see that what was rebuilt works: its health, Canvas with
 // it, and what a user would do.
 func (r Rebuild) validation(e Environment, phase string) []incident.Step {
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	return []incident.Step{
 		withPhase(phase, r.newly("proven", "See that the application got its variables", func(made Environment) func(ctx context.Context, s *incident.Scope) (any, error) {
 			return func(ctx context.Context, s *incident.Scope) (any, error) {

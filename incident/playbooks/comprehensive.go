@@ -15,7 +15,7 @@ import (
 // everything is a step that makes every probe of the environment, until all of them are
 // well. It ends as failed with those that are not.
 func (e Environment) everything(id string) incident.Step {
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	return incident.Step{
 		ID: id, Title: "Make every check of the environment", Timeout: 5 * time.Minute, Replaces: []string{"./scripts/comprehensive-health-check.sh " + e.name()},
 		Do: incident.Verify{Within: d.Recover, Every: 30 * time.Second, Times: d.Times, Run: func(ctx context.Context, _ *incident.Scope) (any, error) {

@@ -45,7 +45,7 @@ func (e Environment) allLooks() []incident.Step {
 	for _, p := range append(e.Probes.all(), e.Probes.others()...) {
 		step := look(stepName(p.name), "Look at: "+p.name, p.prober)
 		if p.name == "task" {
-			step.Timeout = 2*e.Defaults.filled().SlowTask + time.Minute
+			step.Timeout = 2*e.Defaults.WithDefaults().SlowTask + time.Minute
 			step.When = func(s *incident.Scope) (bool, string) { return !s.Planning, "a plan runs no task" }
 		}
 		steps = append(steps, step)
@@ -56,7 +56,7 @@ func (e Environment) allLooks() []incident.Step {
 
 // comprehensive puts together what all looks found.
 func (e Environment) comprehensive(s *incident.Scope) (r Routine) {
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	for _, p := range e.Probes.all() {
 		switch {
 		case p.name == "activity":

@@ -14,7 +14,7 @@ import (
 // the old one is worthless at the end of it. Then all sessions are ended, since some may
 // have been made with it.
 func CredentialCompromise(e Environment, desk SecurityDesk) incident.Playbook {
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	const act, verify = "Renew", "Verify"
 	names := []string{"all"}
 	steps := []incident.Step{

@@ -29,10 +29,13 @@ const (
 
 // DatabaseIssues is the playbook for a database that cannot be reached, is slow, or has
 // data that does not fit together. It asks the server and the application, restarts the
-// application before anything else, and the server only if a person approves. A restore it
-// suggests, and does not make: see [DatabaseRestore].
+// application before anything else, and the server only if that is not well and a person
+// approves. If the server works and a new version of the application does not get through to
+// it, it rolls that back, as [ApplicationDown] does: after a restart that did not help, or at
+// once if it began with the deployment. A restore it suggests, and does not make: see
+// [DatabaseRestore].
 func DatabaseIssues(e Environment) incident.Playbook {
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	const check, diagnose, act = "Database health check", "Database diagnostics", "Recovery actions"
 	steps := []incident.Step{
 		{ID: "assess", Title: "Look at everything, and tell people", Phase: check, OnFailure: incident.GoOn, Do: incident.Parallel{Collect: true, Steps: []incident.Step{
@@ -46,25 +49,26 @@ func DatabaseIssues(e Environment) incident.Playbook {
 			replacing(e.databaseService("service"), "railway status --environment production"),
 		}}},
 		{ID: "diagnose", Title: "Ask the server", Phase: diagnose, OnFailure: incident.GoOn, Do: incident.Parallel{Collect: true, Steps: []incident.Step{
-			look("server", "Look at connections, slow and blocked queries, and the disk", e.Probes.DatabaseServer),
+			e.lookServer("server", "Look at connections, slow and blocked queries, and the disk"),
 			e.lookBackups("backups"),
 			e.deployments("deployments"),
 		}}},
-		databaseDecision(d),
+		e.databaseDecision(d),
 		e.inform("tell-operators", databaseFindings(d)),
 		withPhase(act, withWhen(restart("restart", "Restart the application, which lets go of its connections", e.Deployer, "railway restart --environment production"), decided("restart"))),
 		{ID: "settle", Title: "Let it start", When: decided("restart"), Do: incident.Sleep{For: d.Settle}},
 		goingOn(withWhen(e.databaseWell("restart-helped", d), decided("restart"))),
 	}
+	steps = append(steps, e.rollBackFromDatabase(d)...)
 	steps = append(steps, e.restartDatabase(d)...)
 	steps = append(steps, e.scaleDatabase(d)...)
 	steps = append(steps,
 		suggestRestore(),
-		withWhen(e.waitForOthers("wait", d), decided("wait")),
+		withWhen(e.waitForOthers("wait", d), databaseDecided("wait")),
 		e.databaseWell("well", d),
 		well("application-well", "See that the application is well", d.Recover, d.Times, e.Probes.Application),
 		e.tell("tell-resolved", "resolved", func(s *incident.Scope) incident.Message {
-			v, _ := incident.Result[Decision](s, "decide")
+			v, _ := databaseDecisionOf(s)
 			return incident.Message{Title: "The database works again", Text: "What was done: " + v.Action + ". " + v.Why}
 		}),
 	)
@@ -119,7 +123,7 @@ func (e Environment) databaseWell(id string, d Defaults) incident.Step {
 }
 
 // databaseDecision decides what to do about the database from what was found.
-func databaseDecision(d Defaults) incident.Step {
+func (e Environment) databaseDecision(d Defaults) incident.Step {
 	return incident.Step{
 		ID: "decide", Title: "Decide what to do", OnFailure: incident.Pause,
 		Do: checkOf(func(s *incident.Scope) (any, error) {
@@ -130,17 +134,23 @@ func databaseDecision(d Defaults) incident.Step {
 				return Decision{"wait", "the platform itself has a fault: " + platform.String()}, nil
 			case server.Cause == health.CauseAssertion:
 				return Decision{"restore", "data does not fit together, which no restart mends: " + server.Message}, nil
-			case server.Numbers["disk_used"] >= diskFull || server.Cause == causeDisk:
+			case noRoom(server):
 				return Decision{"make room", "the disk is full or nearly so, which no restart changes: " + cmp.Or(server.Message, fmt.Sprintf("%.0f %% are used", server.Numbers["disk_used"]))}, nil
 			case server.Cause == causeStarting:
 				return nil, fmt.Errorf("the server is starting or stopping (%s); wait a moment, and try again", server.Message)
 			case told && stands(service):
 				return Decision{"restart the database", "the service of the database does not run: " + lastDeployment(service)}, nil
 			}
-			if why := holdsConnections(database, server, saw(s, "activity")); why != "" {
-				return Decision{"restart", why + recently(s, d)}, nil
+			if why := holdsConnections(server, saw(s, "activity")); why != "" {
+				return Decision{"restart", why + e.recently(s, d)}, nil
 			}
 			switch {
+			case database.down() && e.justDeployed(s):
+				return Decision{"roll back", cutOff(database) + ", since " + e.blamed(s, "deployments", d)}, nil
+			case database.down() && server.Status.OK() && !server.Missing:
+				return Decision{"restart", cutOff(database) + e.recently(s, d)}, nil
+			case database.down():
+				return Decision{"restart", "the application does not get through to the database (" + database.Message + "), and if its connections are the trouble a restart lets go of them" + e.recently(s, d)}, nil
 			case server.Status == health.Degraded || server.down():
 				return Decision{"scale", "the server answers, and is not as it should be: " + server.Message}, nil
 			case database.Status.OK():
@@ -159,9 +169,9 @@ func stands(d Deployments) bool {
 	return d.Current.Status == incident.DeploymentCrashed
 }
 
-// holdsConnections says why a restart of the application would help; empty if nothing
-// speaks for it.
-func holdsConnections(database, server, activity Found) string {
+// holdsConnections says which connections a restart of the application would let go of;
+// empty if nothing speaks for it.
+func holdsConnections(server, activity Found) string {
 	n, pool := server.Numbers, max(server.Numbers["pool_used"], activity.Numbers["pool_used"])
 	switch {
 	case server.Cause == causeConnections:
@@ -172,20 +182,13 @@ func holdsConnections(database, server, activity Found) string {
 		return fmt.Sprintf("%.0f queries wait for others, one of them for %.0f s", n["blocked_queries"], n["longest_blocked"])
 	case pool >= connectionsFull:
 		return fmt.Sprintf("%.0f %% of the pool of connections are in use", pool)
-	case database.down() && (server.Status.OK() && !server.Missing):
-		return "the server works, and the application does not get through to it (" + database.Message + ")"
-	case database.down():
-		return "the application does not get through to the database (" + database.Message + "), and if its connections are the trouble a restart lets go of them"
 	}
 	return ""
 }
 
-// recently adds that something was deployed lately.
-func recently(s *incident.Scope, d Defaults) string {
-	if seen, _ := incident.Result[Deployments](s, "deployments"); seen.Recent {
-		return fmt.Sprintf("; %s was deployed less than %v ago: if it comes back, roll that back", version(*seen.Current), d.RecentDeployment)
-	}
-	return ""
+// noRoom reports whether the disk of a server is full, or nearly so.
+func noRoom(server Found) bool {
+	return server.Numbers["disk_used"] >= diskFull || server.Cause == causeDisk
 }
 
 // databaseFindings says what was found, for the operators.
@@ -212,23 +215,21 @@ func databaseFindings(d Defaults) func(s *incident.Scope) incident.Message {
 	}
 }
 
-// restartDatabase are the steps that restart the server, after a person has approved it.
+// restartDatabase are the steps that restart the server, after a person has approved it. One
+// that works is left alone: see [Environment.databaseDecisionAgain].
 func (e Environment) restartDatabase(d Defaults) []incident.Step {
 	when := func(s *incident.Scope) (bool, string) {
-		if needed, _ := decided("restart the database")(s); needed {
-			return true, ""
-		}
-		if needed, why := decided("restart")(s); !needed {
+		if needed, why := databaseDecided("restart the database")(s); !needed {
 			return false, why
 		}
-		return e.Database != nil && !s.Did("restart-helped"), "restarting the application helped, or this environment cannot restart the database"
+		return e.Database != nil, "this environment cannot restart the database"
 	}
 	again := optional(restart("restart-database", "Restart the server of the database", e.Database)) // without a Database it is never decided
 	return []incident.Step{
 		{
 			ID: "approve-restart", Title: "Restart the server of the database?", When: when,
 			Do: incident.Approve{Bound: true, Within: d.Approve, Question: func(s *incident.Scope) string {
-				v, _ := incident.Result[Decision](s, "decide")
+				v, _ := databaseDecisionOf(s)
 				text := "All connections of everything that uses the database are cut. " + v.Why + "."
 				if s.Did("restart") {
 					text += " Restarting the application did not help."

@@ -39,6 +39,7 @@ func databaseCases() map[string]databaseCase {
 		return health.Result{Status: health.Unhealthy, Cause: health.CauseRefused, Message: "connection refused"}
 	}
 	full := reads(health.Degraded, health.CauseThreshold, "connections_used 97 %", map[string]float64{"connections_used": 97})
+	held := reads(health.Healthy, "", "", map[string]float64{"blocked_queries": 3, "longest_blocked": 4}) // by others, and not for long yet
 	slow := reads(health.Degraded, health.CauseThreshold, "slowest_query_mean 4200 ms", nil)
 	more := map[string]string{"memory-gb": "4"}
 	return map[string]databaseCase{
@@ -72,23 +73,25 @@ func databaseCases() map[string]databaseCase {
 			},
 			does: []string{"Restart d2"}, why: "7 queries wait for others, one of them for 400 s",
 		},
-		"the application comes first, the server only when that did not help": {
+		"the application comes first, a server that holds it up only when that did not help": {
 			world: func(h *dataHouse) {
-				h.say("database", until(func() bool { return h.serverDid("Restart d1") }, refused))
+				so := func() bool { return h.serverDid("Restart d1") }
+				h.say("database", until(so, refused))
+				h.say("database server", until(so, held))
 			},
 			does: []string{"Restart d2", "server: Restart d1"}, why: "the server works, and the application does not get through to it", asked: "approve-restart",
 		},
 		"a person may say no to a restart of the server": {
-			world: func(h *dataHouse) { h.say("database", refused) },
+			world: func(h *dataHouse) { h.say("database", refused); h.say("database server", full) },
 			answer: func(incident.Question) incident.Answer {
 				return incident.Answer{Kind: incident.AnswerDeny, Actor: "kim", Comment: "exams are on"}
 			},
-			want: incident.StateFailed, does: []string{"Restart d2"}, why: "the application does not get through", asked: "approve-restart",
+			want: incident.StateFailed, does: []string{"Restart d2"}, why: "97 % of the connections", asked: "approve-restart",
 		},
 		"nobody answers": {
-			world:  func(h *dataHouse) { h.say("database", refused) },
+			world:  func(h *dataHouse) { h.say("database", refused); h.say("database server", full) },
 			answer: func(incident.Question) incident.Answer { return incident.Answer{} },
-			want:   incident.StateFailed, does: []string{"Restart d2"}, why: "the application does not get through", asked: "approve-restart",
+			want:   incident.StateFailed, does: []string{"Restart d2"}, why: "97 % of the connections", asked: "approve-restart",
 		},
 		"a service of the database that has crashed is restarted": {
 			world: func(h *dataHouse) {

@@ -35,7 +35,7 @@ func (e Environment) rehearse(d Dumps, when incident.Condition, dump func(s *inc
 		e.planLoad("rehearsal-plan", "See what a rehearsal would do", d.Rehearsal, can, dump),
 		{
 			ID: "approve-rehearsal", Title: "Rehearse the restore?", When: loses,
-			Do: incident.Approve{Bound: true, Min: e.Defaults.filled().Approvers, Within: e.Defaults.filled().Approve, Question: func(s *incident.Scope) string {
+			Do: incident.Approve{Bound: true, Min: e.Defaults.WithDefaults().Approvers, Within: e.Defaults.WithDefaults().Approve, Question: func(s *incident.Scope) string {
 				plan, _ := incident.Result[incident.LoadPlan](s, "rehearsal-plan")
 				return fmt.Sprintf("The database %s is for rehearsals, and not empty: %s are lost.", d.Rehearsal, strings.Join(plan.Destroys, ", "))
 			}},

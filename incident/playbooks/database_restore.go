@@ -21,7 +21,7 @@ import (
 // A platform's own backup often restores only to where it came from, and takes all newer
 // backups with it. What was put aside is therefore a dump, off the platform.
 func DatabaseRestore(e Environment, dumps Dumps) incident.Playbook {
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	const prepare, act, verify = "Choose and agree", "Restore", "Verify"
 	steps := []incident.Step{
 		// Before everything that people may go back to: later they would see what the run did.

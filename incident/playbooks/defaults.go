@@ -87,8 +87,9 @@ func RunbookDefaults() Defaults {
 	}
 }
 
-// filled returns the defaults with those of the runbook for what is zero.
-func (d Defaults) filled() Defaults {
+// WithDefaults returns d with the values of [RunbookDefaults] for what is zero: those that the
+// playbooks go by, for a host whose rules or pages go by the same.
+func (d Defaults) WithDefaults() Defaults {
 	all, own := reflect.ValueOf(RunbookDefaults()), reflect.ValueOf(&d).Elem()
 	for i := range own.NumField() {
 		if own.Field(i).IsZero() {

@@ -31,7 +31,7 @@ type Promotion struct {
 // a window, after people have approved what the others have shown. What is not well
 // anywhere goes no further.
 func DependencyUpdate(e Environment, p Promotion, tools Toolchain) incident.Playbook {
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	steps := []incident.Step{
 		tools.audit("audit"),
 		{ID: "update", Title: "Update what the application depends on", Replaces: []string{"pip install --upgrade package-name"},
@@ -97,7 +97,7 @@ func commitOf(s *incident.Scope) string {
 func (e Environment) promote(name string, replaces ...string) []incident.Step {
 	return []incident.Step{
 		e.deploy(name+"-deploy", "Deploy the update to "+name, commitOf, replaces...),
-		{ID: name + "-settle", Title: "Let it start", Do: incident.Sleep{For: e.Defaults.filled().Settle}},
+		{ID: name + "-settle", Title: "Let it start", Do: incident.Sleep{For: e.Defaults.WithDefaults().Settle}},
 		e.everything(name + "-checked"),
 	}
 }

@@ -62,7 +62,7 @@ func reporting(s incident.Step) incident.Step {
 func (e Environment) dayStatus(s *incident.Scope) (r Routine) {
 	r.add("application", looked(s, "health"))
 	r.addPerformance("performance", s, "performance")
-	r.addActivity("users", looked(s, "activity"), e.Defaults.filled())
+	r.addActivity("users", looked(s, "activity"), e.Defaults.WithDefaults())
 	for _, step := range []string{"database", "redis", "canvas", "platform"} {
 		r.add(step, looked(s, step))
 	}

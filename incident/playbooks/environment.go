@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"go.acu.edu.au/runbook"
@@ -68,6 +69,13 @@ type Environment struct {
 	Tell   func(ctx context.Context, p alert.Post) error
 	Inform func(ctx context.Context, m incident.Message) error
 	Draft  func(ctx context.Context, vendor string, m incident.Message) error
+	// Defect tells the development team of a defect that nobody else can remove. Nil means
+	// that the operators have to.
+	Defect func(ctx context.Context, m incident.Message) error
+	// Runs returns runs of playbooks, the newest first, as [incident.Runner.Runs] does: a
+	// playbook looks at what it did before, so that it does not do the same again and again
+	// when that does not last. Nil means that what was done before is not known.
+	Runs func(ctx context.Context, q incident.RunQuery) iter.Seq2[incident.Run, error]
 }
 
 // Probes are the looks at an environment. A probe that is nil is not made.
@@ -133,7 +141,7 @@ func (e Environment) Validate() error {
 			errs = append(errs, fmt.Errorf("environment %s: rotation %q: a name, Begin, Prove and End are required", e.Name, r.Name))
 		}
 	}
-	return errors.Join(append(errs, e.Defaults.filled().Validate())...)
+	return errors.Join(append(errs, e.Defaults.WithDefaults().Validate())...)
 }
 
 // name returns the name of the environment as it is stored.

@@ -19,9 +19,15 @@ import (
 // up again; then it tries a higher limit, if the platform gives that much, and then fewer
 // tasks at once. What does not help is taken back.
 //
+// What fills up again within hours of a restart of its own, see Environment.Runs, is a
+// leak: then it does not restart the application again, but tries the higher limit and
+// fewer tasks, and tells the operators and the development team, once a day, how often it
+// comes back. If nothing is left to try it says so and ends, and does not keep others
+// waiting for an answer.
+//
 // Its parameters are limit, tasks and restore.
 func HighMemory(e Environment) incident.Playbook {
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	const look1, act, verify = "Investigation", "Resolution", "Verification"
 	return incident.Playbook{
 		Name: "high-memory", Environment: e.name(), Title: "High memory usage", Severity: alert.High,
@@ -43,21 +49,26 @@ func HighMemory(e Environment) incident.Playbook {
 					look("platform", "Look at what is said of the platform", e.Probes.Platform),
 					e.deployments("deployments"),
 					e.settings("settings", "MEMORY_LIMIT_MB", "MAX_CONCURRENT_TASKS"),
+					e.earlier("earlier"),
 				}}},
 				memoryDecision(d),
+			},
+			e.tellOfLeak(),
+			[]incident.Step{
 				withPhase(act, withWhen(e.waitForOthers("wait-platform", d), decided("wait for the platform"))),
-				e.drained("tasks-done", 5*time.Minute, both(decided("free memory"), notUrgent(d))),
+				e.drained("tasks-done", 5*time.Minute, both(decided(freeMemory, holdLeak), notUrgent(d))),
 			},
 			e.memoryTrials(d),
 			[]incident.Step{
-				withPhase(verify, holding("well", "See that enough memory is free", e.memory(d.MemoryWarning), incident.Verify{Within: d.Recover, Times: d.Times})),
+				withWhen(withPhase(verify, holding("well", "See that enough memory is free", e.memory(d.MemoryWarning), incident.Verify{Within: d.Recover, Times: d.Times})), held),
 				well("health", "See that the application is well", d.Recover, d.Times, e.Probes.Application),
 				e.restoredVariable("tasks", "Allow as many tasks as before", e.memory(d.MemoryWarning), func(s *incident.Scope) (bool, string) {
 					return s.Yes("restore"), "fewer tasks are kept: memory would run short at the next peak"
 				}),
-				e.inform("inform", func(s *incident.Scope) incident.Message {
+				withWhen(e.inform("inform", func(s *incident.Scope) incident.Message {
 					return incident.Message{Title: "Enough memory is free again", Text: strings.Join(keptAndWhy(s, "restart", "limit", "tasks"), "\n")}
-				}),
+				}), held),
+				e.tellNothing(),
 			},
 		),
 		Escalation: "level 2, the development team, if the memory fills up again: it is not given back",
@@ -89,7 +100,10 @@ func memoryDecision(d Defaults) incident.Step {
 			if deployed, ok := incident.Result[Deployments](s, "deployments"); ok && deployed.Recent && deployed.Current != nil {
 				why = append(why, fmt.Sprintf("%s was deployed less than %v ago: if it is since then, roll it back", version(*deployed.Current), d.RecentDeployment))
 			}
-			return Decision{"free memory", strings.Join(why, "; ")}, nil
+			if again, is := leak(s); is {
+				return Decision{holdLeak, strings.Join(append([]string{again}, why...), "; ")}, nil
+			}
+			return Decision{freeMemory, strings.Join(why, "; ")}, nil
 		}),
 	}
 }
@@ -125,18 +139,18 @@ func (e Environment) memoryTrials(d Defaults) []incident.Step {
 	g := e.memory(d.MemoryWarning)
 	again := trial{
 		id: "restart", title: "Restart the application, and see whether its memory fills up again", gauge: g, settle: d.Calm,
-		value: func(*incident.Scope) string { return "once" }, when: decided("free memory"),
+		value: func(*incident.Scope) string { return "once" }, when: decided(freeMemory),
 		forward: []incident.Step{restart("restart", "Restart the application", e.Deployer, "railway restart --environment production")},
 	}
 	limit := e.tryVariable(trial{
 		id: "limit", title: "Try a higher limit of memory", gauge: g, settle: d.Calm, value: parameter("limit"),
-		when: both(decided("free memory"), notYetWell("restart"), changes("settings", "MEMORY_LIMIT_MB", parameter("limit"), raise)),
+		when: both(decided(freeMemory, holdLeak), notYetWell("restart"), changes("settings", "MEMORY_LIMIT_MB", parameter("limit"), raise)),
 	}, "MEMORY_LIMIT_MB", "railway variables set MEMORY_LIMIT_MB=1024 --environment production")
 	tasks := e.tryVariable(trial{
 		id: "tasks", title: "Try fewer tasks at once", gauge: g, settle: d.Calm, value: parameter("tasks"),
-		when: both(decided("free memory"), notYetWell("restart", "limit"), changes("settings", "MAX_CONCURRENT_TASKS", parameter("tasks"), lower)),
+		when: both(decided(freeMemory, holdLeak), notYetWell("restart", "limit"), changes("settings", "MAX_CONCURRENT_TASKS", parameter("tasks"), lower)),
 	}, "MAX_CONCURRENT_TASKS", "railway variables set MAX_CONCURRENT_TASKS=5 --environment production")
-	room := e.room("room", both(decided("free memory"), notYetWell("restart")))
+	room := e.room("room", both(decided(freeMemory, holdLeak), notYetWell("restart")))
 	roomy := limit.when
 	limit.when = both(func(s *incident.Scope) (bool, string) {
 		r, ok := incident.Result[Room](s, "room")

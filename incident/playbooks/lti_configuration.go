@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,11 +14,11 @@ import (
 )
 
 // LTIConfiguration is the playbook for launches that are refused: signatures that do not
-// verify, nonces that are not taken, deep linking that leads nowhere. It diagnoses, removes
-// nonces whose time is over and no other ones, has people put right what is theirs, and
-// diagnoses again.
+// verify, nonces that are not taken, deep linking that leads nowhere. It diagnoses; if nonces
+// are in the way it removes those whose time is over, and no other ones; it has people put
+// right what is theirs, and diagnoses again.
 func LTIConfiguration(e Environment) incident.Playbook {
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	const diagnose, act, verify = "Diagnosis", "Resolution", "Verification"
 	return incident.Playbook{
 		Name: "lti-configuration", Environment: e.name(), Title: "LTI configuration issues", Severity: alert.High,
@@ -36,7 +37,7 @@ func LTIConfiguration(e Environment) incident.Playbook {
 				look("platform", "Look at what is said of the platform", e.Probes.Platform),
 			}}},
 			configurationFindings(),
-			withPhase(act, withWhen(e.purge("purge-nonces"), decided("put right", "nothing"))),
+			withPhase(act, withWhen(e.purge("purge-nonces"), noncesInTheWay)),
 			withWhen(e.waitForOthers("wait-platform", d), decided("wait for the platform")),
 			withWhen(e.waitForCanvas("wait-canvas"), decided("wait for Canvas")),
 			putRight("put-right", "diagnosis"),
@@ -57,7 +58,7 @@ var troubles = [...]struct {
 	ids   []string
 }{
 	{"Invalid JWT signature", []string{"private_key", "previous_key", "key_", "kid_", "jwk", "client_id", "login_client_id", "algorithm", "token_"}},
-	{"Nonce validation", []string{"nonce", "clock", "state_"}},
+	{"Nonce validation", []string{"nonce", "login_nonce", "clock", "state_"}},
 	{"Deep linking", []string{"deep_link", "placement"}},
 }
 
@@ -95,6 +96,8 @@ func configurationFindings() incident.Step {
 				return nil, errors.New("the configuration could not be diagnosed")
 			case len(found.Findings) > 0:
 				return Decision{"put right", listed(found)}, nil
+			case login.down() && aboutNonces(login.Message):
+				return Decision{"remove old nonces", fmt.Sprintf("a launch is refused for its nonce (%s)%s", login, notSeen(found))}, nil
 			case login.down():
 				return nil, fmt.Errorf("a launch does not work (%s), and in the configuration nothing was found%s", login, notSeen(found))
 			}
@@ -118,6 +121,21 @@ func notSeen(d Diagnosed) string {
 	}
 	return "; not looked at: " + strings.Join(d.NotChecked, ", ")
 }
+
+// noncesInTheWay is the condition that a finding is about nonces, or a launch was refused for
+// its own: what is right, and what is wrong elsewhere, is no reason to touch their store.
+func noncesInTheWay(s *incident.Scope) (bool, string) {
+	if needed, why := decided("put right", "remove old nonces")(s); !needed {
+		return false, why
+	}
+	found, _ := incident.Result[Diagnosed](s, "diagnosis")
+	about := slices.ContainsFunc(found.Findings, func(f incident.Finding) bool { return aboutNonces(f.ID) })
+	return about || aboutNonces(saw(s, "login").Message), "nothing that was found is about nonces"
+}
+
+// aboutNonces reports whether the id of a finding, or what a launch was refused with, speaks
+// of nonces.
+func aboutNonces(text string) bool { return strings.Contains(strings.ToLower(text), "nonce") }
 
 // purge is an action that removes nonces whose time is over. Live ones are never removed:
 // the tokens that go with them could then be used again.

@@ -59,10 +59,42 @@ func TestLTIConfiguration(t *testing.T) {
 				assert.Contains(t, run.Step("configured").Message, "it is still so: Invalid JWT signature: The client id is another one")
 			},
 		},
-		"of what is right only old nonces are removed": {
+		"of what is right nothing is touched, and no nonce removed": {
 			world: func(c *canvasHouse) { c.expired = 12 },
-			does:  []string{"PurgeExpired 12"},
 			why:   "1 things were looked at and are right",
+			check: func(t testing.TB, _ *canvasHouse, run incident.Run) {
+				assert.Equal(t, incident.StepSkipped, run.Step("purge-nonces").State)
+				assert.Contains(t, run.Step("purge-nonces").Message, "it was decided to nothing")
+			},
+		},
+		"what is wrong elsewhere is no reason to remove nonces": {
+			world: func(c *canvasHouse) {
+				c.expired = 12
+				c.found("client_id", "The client id is another one", "Set the client id.", incident.Certain)
+				c.found("clock", "The clock is behind", "Set it by NTP.", incident.Likely)
+			},
+			answer: mends,
+			why:    "Nonce validation: The clock is behind (likely)",
+			check: func(t testing.TB, _ *canvasHouse, run incident.Run) {
+				assert.Equal(t, "nothing that was found is about nonces", run.Step("purge-nonces").Message)
+			},
+		},
+		"a finding about nonces is one": {
+			world: func(c *canvasHouse) {
+				c.expired = 12
+				c.found("login_nonce", "Two logins have the same nonce", "Make a new one for each.", incident.Certain)
+			},
+			answer: mends,
+			does:   []string{"PurgeExpired 12"},
+			why:    "Nonce validation: Two logins have the same nonce (certain)",
+		},
+		"a launch that is refused for its nonce is one too": {
+			world: func(c *canvasHouse) {
+				c.expired = 12
+				c.isDown("login", func() bool { return c.expired > 0 }, "launch: the tool answers 401: the nonce was not taken")
+			},
+			does: []string{"PurgeExpired 12"},
+			why:  "a launch is refused for its nonce",
 		},
 		"what was not looked at is said": {
 			world: func(c *canvasHouse) {

@@ -46,7 +46,7 @@ func MaintenanceWindow(e Environment, dumps Dumps) incident.Playbook {
 		goingOn(e.everything("validated")),
 		e.deploymentsAfter("after", bad),
 		incident.Step{ID: "approve-rollback", Title: "Roll the update back?", When: bad, OnFailure: incident.GoOn, Do: incident.Approve{
-			Bound: true, Within: e.Defaults.filled().Approve, Question: func(s *incident.Scope) string {
+			Bound: true, Within: e.Defaults.WithDefaults().Approve, Question: func(s *incident.Scope) string {
 				o, _ := s.Outcome("validated")
 				return "The update was deployed, and not everything is well: " + o.Message + "."
 			},

@@ -146,7 +146,7 @@ type trial struct {
 
 // steps are the measurement before a trial, and the trial: a playbook within.
 func (t trial) steps(e Environment) []incident.Step {
-	d, before := e.Defaults.filled(), t.id+"-measured"
+	d, before := e.Defaults.WithDefaults(), t.id+"-measured"
 	within := slices.Concat(t.forward, []incident.Step{
 		{ID: "settle", Title: "Let it take effect", Do: incident.Sleep{For: cmp.Or(t.settle, d.Settle)}},
 		measuring("after", "Measure "+t.gauge.name+" again", t.gauge),
@@ -241,7 +241,7 @@ type restoration struct {
 
 // step is the playbook within that restores.
 func (r restoration) step(e Environment) incident.Step {
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	unwell := func(s *incident.Scope) (bool, string) {
 		m, ok := incident.Result[Measured](s, "after")
 		switch {

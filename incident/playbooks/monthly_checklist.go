@@ -59,7 +59,7 @@ func MonthlyChecklist(e Environment, dumps Dumps, tools Toolchain) incident.Play
 // oldSecrets are the steps that see how old the credentials are, and renew those that are
 // too old, if that is asked for and approved.
 func (e Environment) oldSecrets(id string) []incident.Step {
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	old := func(name string) incident.Condition {
 		return func(s *incident.Scope) (bool, string) {
 			all, _ := incident.Result[[]CredentialAge](s, id)

@@ -38,7 +38,7 @@ func MorningCheck(e Environment, others ...Environment) incident.Playbook {
 		`curl -s "https://qa-automation.acu.edu.au/health/metrics" | jq -r '.active_sessions'`,
 		`curl -s "https://qa-automation.acu.edu.au/health/metrics" | jq -r '.active_qa_tasks'`,
 		`curl -s "https://qa-automation.acu.edu.au/health/metrics" | jq -r '.recent_errors'`))
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	steps := []incident.Step{
 		{ID: "look", Title: "Look at all environments", OnFailure: incident.GoOn, Do: incident.Parallel{Collect: true, Steps: looks}},
 		{ID: "summary", Title: "See what is well and what is not", OnFailure: incident.GoOn, Do: checkOf(func(s *incident.Scope) (any, error) { return morning(s, all, e), nil })},
@@ -71,7 +71,7 @@ func morning(s *incident.Scope, all []Environment, counted Environment) (r Routi
 		r.addPerformance(name+", performance", s, "performance-"+name)
 		r.add(name+", Canvas", looked(s, "canvas-"+name))
 	}
-	r.addActivity(counted.name()+", users", looked(s, "activity"), counted.Defaults.filled())
+	r.addActivity(counted.name()+", users", looked(s, "activity"), counted.Defaults.WithDefaults())
 	return r
 }
 

@@ -21,7 +21,7 @@ import (
 //
 // Its parameters are workers, rate and restore.
 func PerformanceDegradation(e Environment) incident.Playbook {
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	const assess, act, verify = "Performance assessment", "Mitigation", "Verification"
 	return incident.Playbook{
 		Name: "performance-degradation", Environment: e.name(), Title: "Performance degradation", Severity: alert.High,
@@ -49,7 +49,7 @@ func PerformanceDegradation(e Environment) incident.Playbook {
 
 // assessPerformance looks at everything at once.
 func (e Environment) assessPerformance(phase string) incident.Step {
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	return incident.Step{ID: "assess", Title: "Look at everything, and tell people", Phase: phase, OnFailure: incident.GoOn, Do: incident.Parallel{Collect: true, Steps: []incident.Step{
 		e.tell("tell-investigating", "investigating", func(*incident.Scope) incident.Message {
 			return incident.Message{Title: "The application is slow", Text: "We are looking into it."}

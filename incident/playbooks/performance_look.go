@@ -40,7 +40,7 @@ const failing = 10
 // (measured as response_time_p95 or response_time, else how long the probe took) and its
 // error rate (error_rate), whichever is worse compared with its limit.
 func (e Environment) responsiveness() gauge {
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	return gauge{name: "how the application answers", read: func(ctx context.Context) (float64, string, error) {
 		began := time.Now()
 		r := e.Probes.Performance.Probe(ctx)
@@ -66,7 +66,7 @@ func (e Environment) responsiveness() gauge {
 
 // speed is the gauge of how long an answer takes, whether it is an error or not.
 func (e Environment) speed() gauge {
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	return gauge{name: "how long an answer takes", read: func(ctx context.Context) (float64, string, error) {
 		began := time.Now()
 		r := e.Probes.Performance.Probe(ctx)

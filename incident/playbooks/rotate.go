@@ -30,7 +30,7 @@ func (e Environment) rotate(r Rotation, when incident.Condition) incident.Step {
 	}
 	steps = append(steps,
 		incident.Step{ID: "prove", Title: "See that the new one is in use", Do: incident.Verify{
-			Within: e.Defaults.filled().Recover, Run: silent(r.Prove),
+			Within: e.Defaults.WithDefaults().Recover, Run: silent(r.Prove),
 		}},
 		incident.Step{
 			ID: "end", Title: "Make the old one worthless", When: proven, Attempts: 3, Timeout: 15 * time.Minute,
@@ -98,7 +98,7 @@ func (e Environment) ages(id string) incident.Step {
 						found.Unknown = err.Error()
 					}
 				}
-				found.Old = found.Unknown == "" && found.Age > e.Defaults.filled().CredentialAge
+				found.Old = found.Unknown == "" && found.Age > e.Defaults.WithDefaults().CredentialAge
 				all = append(all, found)
 			}
 			return all, nil

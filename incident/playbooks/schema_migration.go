@@ -17,7 +17,7 @@ import (
 // approve, since a migration may delete; it runs once; and application and database are
 // looked at afterwards. If they are not well, the way back is named, and a person takes it.
 func SchemaMigration(e Environment, dumps Dumps) incident.Playbook {
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	return incident.Playbook{
 		Name: "schema-migration", Environment: e.name(), Title: "Migrate the schema of the database", Severity: alert.High,
 		About:  "The application that is deployed, or is about to be, wants another version of the schema.",

@@ -180,8 +180,10 @@ type Traces struct {
 	Actions   []Tally `json:"actions,omitempty"`
 	Actors    []Tally `json:"actors,omitempty"`
 	Addresses []Tally `json:"addresses,omitempty"`
-	// Late are the addresses that appear only in the last quarter of the time.
-	Late []string `json:"late,omitempty"`
+	// Late are the addresses that appear only in the last quarter of the time, Suspects who
+	// acted from them.
+	Late     []string `json:"late,omitempty"`
+	Suspects []string `json:"suspects,omitempty"`
 	// Cut means that there were more than are counted here.
 	Cut bool `json:"cut,omitempty"`
 }
@@ -216,6 +218,7 @@ func (e Environment) traces(id string) incident.Step {
 			t := Traces{From: s.Now.Add(-s.Duration("since")), To: s.Now}
 			early := t.To.Add(-s.Duration("since") / 4)
 			actions, actors, addresses, known := make(map[string]int), make(map[string]int), make(map[string]int), make(map[string]bool)
+			from := make(map[string][]string) // address: who acted from it
 			for event, err := range e.AuditLog.AuditEvents(ctx, incident.AuditQuery{From: t.From, To: t.To}) {
 				if err != nil {
 					return nil, err
@@ -227,14 +230,21 @@ func (e Environment) traces(id string) incident.Step {
 				count(actions, string(event.Kind)+" "+event.Action)
 				count(actors, event.Actor)
 				count(addresses, event.Address)
-				known[event.Address] = known[event.Address] || event.Time.Before(early)
+				address := cut(event.Address, 80)
+				known[address] = known[address] || event.Time.Before(early)
+				if event.Actor != "" && !slices.Contains(from[address], event.Actor) {
+					from[address] = append(from[address], event.Actor)
+				}
 			}
 			t.Actions, t.Actors, t.Addresses = tallies(actions), tallies(actors), tallies(addresses)
 			for _, a := range t.Addresses {
 				if !known[a.Name] && !t.Cut {
 					t.Late = append(t.Late, a.Name)
+					t.Suspects = append(t.Suspects, from[a.Name]...)
 				}
 			}
+			slices.Sort(t.Suspects)
+			t.Suspects = slices.Compact(t.Suspects)
 			return t, nil
 		}},
 	}

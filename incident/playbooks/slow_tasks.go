@@ -22,7 +22,7 @@ import (
 //
 // Its parameters are batch, parallel and interval.
 func SlowTasks(e Environment) incident.Playbook {
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	const look1, act, verify = "Investigation", "Resolution", "Verification"
 	return incident.Playbook{
 		Name: "slow-qa-tasks", Environment: e.name(), Title: "Slow QA task execution", Severity: alert.Medium,
@@ -69,7 +69,7 @@ func SlowTasks(e Environment) incident.Playbook {
 // tasks is the gauge of how long a QA task takes: what the application measures of its
 // tasks (task_duration), or else how long the task for tests takes.
 func (e Environment) tasks() gauge {
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	return gauge{name: "how long a task takes", samples: 1, timeout: 2*d.SlowTask + time.Minute, read: func(ctx context.Context) (float64, string, error) {
 		share := func(took float64, which string) (float64, string, error) {
 			return took / d.SlowTask.Seconds(), fmt.Sprintf("%s takes %s (limit %v)", which, seconds(took), d.SlowTask), nil

@@ -18,7 +18,7 @@ import (
 // sessions are ended and deployments frozen; and if a person approves, the application is
 // taken off the network, and stays off it.
 func SuspectedBreach(e Environment, desk SecurityDesk) incident.Playbook {
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	const first, look, contain, assess = "Tell and preserve", "Investigate", "Contain and isolate", "Assess and notify"
 	isolating := approved("approve-isolation")
 	steps := []incident.Step{

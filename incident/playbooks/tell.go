@@ -40,6 +40,17 @@ func (e Environment) draft(id, vendor string, message func(s *incident.Scope) in
 	}
 }
 
+// defect is a notice for the development team.
+func (e Environment) defect(id string, message func(s *incident.Scope) incident.Message) incident.Step {
+	return incident.Step{
+		ID: id, Title: "Tell the development team", OnFailure: incident.GoOn,
+		When: func(*incident.Scope) (bool, string) {
+			return e.Defect != nil, "this environment does not reach the development team"
+		},
+		Do: incident.Notice{Message: message, Send: func(ctx context.Context, _ *incident.Scope, m incident.Message) error { return e.Defect(ctx, m) }},
+	}
+}
+
 // by returns who answers for what a run says.
 func by(s *incident.Scope) string {
 	if s.Automatic {

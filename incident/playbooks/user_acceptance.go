@@ -50,7 +50,7 @@ func UserAcceptance(e Environment, checks ...AcceptanceCheck) incident.Playbook 
 			login,
 			replacing(e.sampleTask("task"), "./scripts/uat-validation.sh "+e.name()),
 			{ID: "checks", Title: "Make the other checks", OnFailure: incident.GoOn, Do: incident.Parallel{Collect: true, Steps: own}},
-			{ID: "judge", Title: "See what passed", OnFailure: incident.GoOn, Do: checkOf(func(s *incident.Scope) (any, error) { return accepted(s, checks, e.Defaults.filled()), nil })},
+			{ID: "judge", Title: "See what passed", OnFailure: incident.GoOn, Do: checkOf(func(s *incident.Scope) (any, error) { return accepted(s, checks, e.Defaults.WithDefaults()), nil })},
 			withWhen(concluding("accepted", "judge"), func(s *incident.Scope) (bool, string) { return !s.Planning, "a plan runs no task" }),
 		},
 		Escalation: "level 2, the development team",
@@ -72,7 +72,7 @@ func worthTrying(s *incident.Scope) (any, error) {
 // sampleTask is an action that runs the QA task for tests. It may be run again: it leaves
 // nothing but results on a course that nobody needs.
 func (e Environment) sampleTask(id string) incident.Step {
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	return incident.Step{
 		ID: id, Title: "Run a QA task on the course for tests", Timeout: 2*d.SlowTask + time.Minute, OnFailure: incident.GoOn,
 		Do: incident.Action{

@@ -19,7 +19,7 @@ import (
 //
 // Its parameter is interval.
 func WebSocketFailures(e Environment) incident.Playbook {
-	d := e.Defaults.filled()
+	d := e.Defaults.WithDefaults()
 	const look1, act, verify = "Investigation", "Resolution", "Verification"
 	g := e.connection()
 	again := trial{
