@@ -24,7 +24,7 @@ func (st *stage) collect(ctx context.Context) (*history, error) {
 	for _, a := range st.world.Acts() {
 		h.Acts = append(h.Acts, act{At: a.At, Environment: a.Environment, Kind: a.Kind, Detail: a.Detail, Text: a.Text})
 	}
-	h.Acts = append(append(h.Acts, st.done...), st.crew.Acts...)
+	h.Acts = slices.Concat(h.Acts, st.done, st.crew.Acts, st.evidence.acts)
 	if st.host != nil {
 		if err := st.collectIncidents(ctx, h); err != nil {
 			return h, err

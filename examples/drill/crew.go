@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,6 +23,9 @@ type crew struct {
 	names []string
 	// mend removes the cause of what is wrong, as somebody outside does.
 	mend func(kind string) error
+	// makes is what people make by hand, by the step that asks them to, with what they say
+	// of it then.
+	makes map[string]func() map[string]string
 	// happened tells whether an act of a kind was seen since a time, as people see it on the
 	// page of a platform.
 	happened func(since time.Time, kinds ...string) bool
@@ -122,6 +126,13 @@ func (c *crew) answerRun(ctx context.Context, run incident.Run, q incident.Quest
 				return fmt.Errorf("mend %s: %w", what, err)
 			}
 		}
+	}
+	if make := c.makes[q.Step]; make != nil && q.Kind == "manual" && answer.Kind == incident.AnswerDone {
+		output, err := json.Marshal(make())
+		if err != nil {
+			return err
+		}
+		answer.Output = output
 	}
 	voted := len(q.Votes)
 	for range max(q.Min-voted, 1) {

@@ -19,6 +19,13 @@ var differing = []string{"bad-deploy", "canvas-throttled", "connection-storm", "
 
 // Every scenario is played, and its oracle is kept. One of them alone is, for example,
 // -run TestDrill/bad-deploy. With the race detector only those that differ most are.
+//
+// From what a check finds to what is well again, with nobody but scripted people:
+//
+// Requirement: RB-PLAYBOOK-1, RB-PLAYBOOK-2, RB-PLAYBOOK-3, RB-PLAYBOOK-4, RB-ALERT-SMS
+// Requirement: RB-HIGH-MEMORY-RESTART, RB-HIGH-MEMORY-LIMIT
+// Requirement: RB-CANVAS-COMPROMISE-DISABLE, RB-CANVAS-COMPROMISE-GENERATE, RB-CANVAS-COMPROMISE-UPDATE
+// Requirement: RB-CANVAS-COMPROMISE-NOTIFY, RB-CANVAS-COMPROMISE-AUDIT
 func TestDrill(t *testing.T) {
 	for _, s := range drill.Scenarios() {
 		t.Run(s.Name, func(t *testing.T) {

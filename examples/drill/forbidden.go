@@ -97,8 +97,33 @@ func bansOfTelling() []ban {
 		{"flood", "more than 20 messages in an hour to one address: nobody reads them", func(h *history) []act {
 			return flood(h, time.Hour, 20, "slack", "mail")
 		}},
+		{"comes back untold", "who mends the same thing a fourth time has to be told that it comes back", comesBackUntold},
 		{"phone that does not stop", "more than 6 calls in an hour to one person", func(h *history) []act { return flood(h, time.Hour, 6, "page") }},
 	}
+}
+
+// mostBacks is how often an incident may come back before somebody must have been told that
+// it does.
+const mostBacks = 3
+
+// comesBackUntold returns the reopenings of an incident that are more than there may be before
+// somebody was told that it comes back: in these words, which no alert has of itself.
+func comesBackUntold(h *history) (list []act) {
+	backs := make(map[string][]act)
+	for _, a := range h.of(rule{Kind: "incident-reopened"}) {
+		id := serviceOf(a)
+		backs[id] = append(backs[id], a)
+		if len(backs[id]) != mostBacks+1 {
+			continue
+		}
+		told := slices.ContainsFunc(h.Acts, func(b act) bool {
+			return isMessage(b) && !b.At.Before(backs[id][0].At) && b.At.Before(a.At) && (contains(b.Text, "comes back") || contains(b.Text, "came back"))
+		})
+		if !told {
+			list = append(list, a)
+		}
+	}
+	return list
 }
 
 // again returns the acts of a kind that follow another on the same thing within a time, with

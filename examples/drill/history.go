@@ -138,7 +138,7 @@ func says() []string { return []string{"slack", "mail", "page", "draft", "announ
 func tells() []string {
 	return []string{
 		"incident-opened", "incident-acknowledged", "incident-mitigated", "incident-resolved", "incident-reopened",
-		"question", "approved", "denied", "decided", "done-by-hand", "reported", "host-killed", "host-started", "mended",
+		"question", "approved", "denied", "decided", "done-by-hand", "reported", "host-killed", "host-started", "mended", "key-made", "evidence",
 	}
 }
 

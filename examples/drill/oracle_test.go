@@ -96,3 +96,26 @@ func TestPairsAreJudged(t *testing.T) {
 		assert.NotEqual(t, s.Faults[0].Kind, s.Faults[1].Kind)
 	}
 }
+
+// What comes back a fourth time has to have been told in these words, whatever alerts say.
+func TestComesBackUntold(t *testing.T) {
+	t.Parallel()
+	pair := drill.Pairs(1, 1, []string{"bad-deploy", "canvas-down"})[0]
+	history := func(more ...drill.Act) *drill.History {
+		h := &drill.History{Began: began, Ended: at(600), Whole: true, Faults: []drill.Span{{From: at(0), What: "memory-leak"}}}
+		for i := range 4 {
+			h.Acts = append(h.Acts, drill.Act{At: at(float64(60 * (i + 1))), Environment: "production", Kind: "incident-reopened", Detail: "INC-1 memory is short"})
+		}
+		h.Acts = append(h.Acts, drill.Act{At: at(61), Environment: "production", Kind: "incident-reopened", Detail: "INC-2 it is slow"})
+		h.Acts = append(h.Acts, more...)
+		return h
+	}
+	says := func(minutes float64, text string) drill.Act {
+		return drill.Act{At: at(minutes), Kind: "slack", Detail: "#qa-automation-alerts", Text: text}
+	}
+	const want = "forbidden in any case, comes back untold: incident-reopened INC-1"
+	assert.Contains(t, texts(drill.Judge(pair, history())), want)
+	assert.Contains(t, texts(drill.Judge(pair, history(says(70, "HIGH production: memory is short")))), want)
+	assert.Contains(t, texts(drill.Judge(pair, history(says(250, "It comes back")))), want, "too late")
+	assert.Empty(t, drill.Judge(pair, history(says(130, "INC-1 comes back, for the 2nd time"))))
+}

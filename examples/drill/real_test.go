@@ -97,21 +97,26 @@ func realOfApplication() []realScenario {
 }
 
 // badAddress is a deployment that looks for the database where there is none. The application
-// itself works, so that it is taken for a fault of the database: operators are told what was
-// deployed, and asked whether to restart the server, which is well. They say no, and roll back.
+// itself works, so that it is taken for a fault of the database; but its server works too, and
+// what was just deployed is rolled back. Nobody is asked to restart the server.
 func badAddress() realScenario {
-	sc := realScenario{
+	return realScenario{
 		Scenario: drill.Scenario{Name: "bad-deploy-database", Oracle: realOracle(alert.High, []drill.Rule{
-			once("restart"), {Kind: "denied"}, {Kind: "slack", Detail: "#qa-automation-alerts", Text: "bad0bad was deployed less than"},
+			once("rollback"), once("freeze"), toldStatus, {Kind: "slack", Text: "frozen", Why: "a push would bring it back"},
+			{Kind: "slack", Detail: "#qa-automation-alerts", Text: "bad0bad was deployed less than"},
 		})},
-		kind: "bad-deploy", ends: "mended",
+		kind: "bad-deploy", ends: "rollback",
 		fault: func(_ *testing.T, s *site) {
 			s.deploy("bad0bad", strings.Replace(s.postgres.URL(), "/runbook?", "/elsewhere?", 1))
 		},
-		mend: func(s *site) { s.deploy("1111111", s.postgres.URL()) },
+		check: func(t *testing.T, h *realHost, history *drill.History) {
+			text := runText(history, "database-issues")
+			assert.Contains(t, text, "the server works, and the application does not get through to it")
+			assert.Contains(t, text, "approve-restart: it was decided to roll back")
+			got, _ := h.site.app.Got("DATABASE_URL")
+			assert.Equal(t, h.site.postgres.URL(), got, "it runs with the former variables")
+		},
 	}
-	sc.People.Deny = []string{"approve-restart"}
-	return sc
 }
 
 func realOfDatabase() []realScenario {

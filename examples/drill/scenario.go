@@ -30,7 +30,7 @@ type scenario struct {
 	Replaced string
 	// Pair means that it was drawn at random: only what is forbidden in any case is looked for.
 	Pair bool
-	// Playbooks are more playbooks than those of the runbook: for tests of the drill itself.
+	// Playbooks are more playbooks than those of the runbook.
 	Playbooks func(playbooks.Environment) []incident.Playbook
 	// Oracle is what has to come of it.
 	Oracle oracle

@@ -12,6 +12,9 @@ const (
 	alertChannel  = "#qa-automation-alerts"
 	onCallMail    = "on-call-team@acu.edu.au"
 	updatesMail   = "qa-automation-alerts@acu.edu.au"
+	// Those of the escalation matrix.
+	operationsMail  = "operations@acu.edu.au"
+	developmentMail = "dev-team@acu.edu.au"
 )
 
 // scenarios returns all scenarios in the order in which they are run.
@@ -23,6 +26,7 @@ func scenarios() []scenario {
 	all = append(all, ltiScenarios()...)
 	all = append(all, loadScenarios()...)
 	all = append(all, securityScenarios()...)
+	all = append(all, canvasAccountScenarios()...)
 	all = append(all, hostScenarios()...)
 	return all
 }
@@ -86,6 +90,19 @@ func badDeploy() oracle {
 	}
 }
 
+// cutOff is the oracle of a deployment that does not get through to its database, which is
+// well: it is rolled back, and the server left alone.
+func cutOff() oracle {
+	back, before := rolledBack()
+	frozen := rule{Kind: "slack", Text: "frozen", Why: "a person lets it when the cause is gone"}
+	return oracle{
+		Severity: alert.High, Required: join(warned(), back, []rule{{Kind: "slack", Detail: statusChannel}, frozen}), Order: before,
+		Allowed:   []rule{{Kind: "restart", Max: 1, Why: "Playbook 4: restart the application before anything else"}, {Kind: "unfreeze", Max: 1}},
+		Forbidden: none("the server is well, and the deployment is the cause", "restart-database", "redeploy-database", "scale-database", "redeploy", "scale", "restore", "dump-restored", "migrate"),
+		Detected:  5 * time.Minute, Acknowledged: 30 * time.Minute, Mitigated: 30 * time.Minute, Resolved: time.Hour,
+	}
+}
+
 func deployScenarios() []scenario {
 	crash := badDeploy()
 	crash.Forbidden = none("the deployment is the cause", "redeploy", "scale", "restore", "restart-database")
@@ -100,6 +117,10 @@ func deployScenarios() []scenario {
 		{
 			Name: "bad-deploy", Title: "A deployment answers 500 to everybody",
 			Faults: []fault{{Kind: "bad-deploy"}}, At: 10 * time.Hour, Watch: 2 * time.Hour, Oracle: badDeploy(),
+		},
+		{
+			Name: "bad-deploy-database", Title: "A deployment answers, and looks for the database where there is none",
+			Faults: []fault{{Kind: "bad-deploy", Variant: "database"}}, At: 10 * time.Hour, Watch: 3 * time.Hour, Oracle: cutOff(),
 		},
 		{
 			Name: "bad-deploy-at-night", Title: "A bad deployment on a Sunday at three in the morning",

@@ -13,12 +13,24 @@ func loadScenarios() []scenario {
 			Name: "memory-leak", Title: "The memory of the application grows until it is killed",
 			Faults: []fault{{Kind: "memory-leak"}}, At: 9 * time.Hour, Watch: 10 * time.Hour, Least: 4 * time.Hour,
 			Oracle: oracle{
-				Severity: alert.Medium, Required: warned(),
-				Allowed: []rule{
-					{Kind: "restart", Max: 3, Why: "High Memory Usage: restart to clear memory"},
-					{Kind: "set-variable", Detail: "MEMORY_LIMIT_MB"}, {Kind: "set-variable", Detail: "MAX_CONCURRENT_TASKS"},
-					{Kind: "delete-variable", Detail: "MEMORY_LIMIT_MB"}, {Kind: "delete-variable", Detail: "MAX_CONCURRENT_TASKS"},
+				Severity: alert.Medium,
+				Required: []rule{
+					{Kind: "slack", Detail: alertChannel, Max: 45, Why: "a tired operator reads that it came back, and not each time the same"},
+					{Kind: "mail", Detail: onCallMail, Max: 25, Why: "the same"},
+					{Kind: "mail", Detail: operationsMail, Max: 15, Why: "who has taken it knows, and is not called anew each time"},
+					{Kind: "restart", Max: 2, Why: "High Memory Usage: restart to clear memory; what fills up again within hours is not restarted again and again"},
+					{Kind: "set-variable", Detail: "MEMORY_LIMIT_MB=1024", Max: 1, Why: "High Memory Usage: raise the limit when a restart does not last"},
 					{Kind: "redeploy", Why: "a restart applies no variable"},
+					{Kind: "slack", Detail: alertChannel, Text: "leaks memory: it comes back", Max: 1, Why: "operators are told once a day what it is, not thirteen times that it is there"},
+					{Kind: "mail", Detail: developmentMail, Text: "this is a leak", Max: 1, Why: "Escalation Matrix, level 2: only development removes the cause"},
+				},
+				Allowed: []rule{
+					{Kind: "set-variable", Detail: "MAX_CONCURRENT_TASKS"}, {Kind: "set-variable", Detail: "MEMORY_LIMIT_MB"},
+					{Kind: "delete-variable", Detail: "MEMORY_LIMIT_MB"}, {Kind: "delete-variable", Detail: "MAX_CONCURRENT_TASKS"},
+				},
+				Order: []order{
+					{First: rule{Kind: "restart"}, Then: rule{Kind: "set-variable"}, Why: "one thing at a time: a restart is the least of them"},
+					{First: rule{Kind: "set-variable", Detail: "MEMORY_LIMIT_MB"}, Then: rule{Kind: "set-variable", Detail: "MAX_CONCURRENT_TASKS"}, Why: "more memory takes nothing from users, fewer tasks do"},
 				},
 				Forbidden: older, Detected: 3 * time.Hour, Acknowledged: 2 * time.Hour,
 			},

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"context"
 	"time"
 
 	"go.acu.edu.au/runbook/alert"
+	"go.acu.edu.au/runbook/incident"
+	"go.acu.edu.au/runbook/incident/playbooks"
 )
 
 // leaked is a credential in a public place, which somebody reports.
@@ -65,12 +68,89 @@ func securityScenarios() []scenario {
 	}
 }
 
+// canvasAccountScenarios are those of a developer key that somebody else uses. It shows in Canvas
+// only: in page views, changes and a sign-in from where nobody was before.
+func canvasAccountScenarios() []scenario {
+	reported := people{Declare: &declared{
+		After: 3 * time.Minute, Title: "Somebody else uses the token of the tool in Canvas", Playbook: "canvas-account-compromise", Severity: alert.Critical,
+	}}
+	denied := reported
+	reported.Deny = []string{"approve-key"} // a key that was compromised is not switched on again
+	denied.Deny = []string{"all"}
+	const security, key = "security@acu.edu.au", "CANVAS_PROD_PRIVATE_KEY"
+	told := []rule{
+		{Kind: "page", Why: "Escalation Matrix: somebody is called"},
+		{Kind: "mail", Detail: security, Text: "is to be settled within 30 days", Why: "the time for a notifiable breach runs from the suspicion"},
+		{Kind: "evidence", Max: 1, Why: "evidence is preserved, once, and before anything is changed"},
+	}
+	never := none("it is no fault of a deployment, and nothing of it is to be lost", "rollback", "restore", "dump-restored", "stop", "restart-database", "scale", "canvas-refresh")
+	return []scenario{
+		{
+			Name: "canvas-account-compromise", Title: "A stranger uses the token of the tool in Canvas",
+			Faults: []fault{{Kind: "canvas-account"}}, At: 14 * time.Hour, Watch: 4 * time.Hour, People: reported,
+			Oracle: oracle{
+				Severity: alert.Critical,
+				Required: join(told, []rule{
+					{Kind: "approved", Detail: "approve of canvas-account-compromise", Why: "nobody can launch the tool meanwhile: a person decides"},
+					{Kind: "key-off", Max: 1, Why: "1. immediately disable the compromised developer key"},
+					{Kind: "slack", Detail: statusChannel, Why: "Communication, immediate: stakeholders by Slack"},
+					{Kind: "set-variable", Detail: "CANVAS_PROD_CLIENT_ID", Max: 1, Why: "3. update the configuration with new credentials"},
+					{Kind: "begin", Detail: key, Why: "2. generate a new private key"}, {Kind: "end", Detail: key, Why: "2. the old one opens nothing any more"},
+					{Kind: "redeploy", Why: "a restart applies no variable"},
+					{Kind: "end-sessions", Max: 1, Why: "whoever is in is signed out"},
+					{Kind: "slack", Detail: alertChannel, Text: "the administrators of Canvas waits for approval", Why: "4. notify the administrators of Canvas, by a mail that a person approves"},
+					{Kind: "mail", Detail: security, Text: "203.0.113.66", Why: "5. review the audit log: where it came from"},
+					{Kind: "mail", Detail: security, Text: "which asked for /api/v1/accounts/1/users", Why: "5. and the page views: what was taken"},
+				}),
+				Allowed: []rule{{Kind: "prove"}, {Kind: "set-variable", Detail: key, Why: "Update Railway environment variables with the new private key"}},
+				Order: []order{
+					{First: rule{Kind: "evidence"}, Then: rule{Kind: "key-off"}, Why: "a change removes what is evidence"},
+					{First: rule{Kind: "approved"}, Then: rule{Kind: "key-off"}, Why: "it takes users everything"},
+					{First: rule{Kind: "key-off"}, Then: rule{Kind: "set-variable"}, Why: "the stranger first"},
+					{First: rule{Kind: "key-made"}, Then: rule{Kind: "set-variable", Detail: "CLIENT_ID"}, Why: "there is a new one before it is used"},
+					{First: rule{Kind: "begin"}, Then: rule{Kind: "end"}, Why: "the new one works before the old one ends"},
+					{First: rule{Kind: "redeploy"}, Then: rule{Kind: "end"}, Why: "the new one is in use before the old one ends"},
+				},
+				Forbidden: join(never, none("a key that was compromised stays off", "key-on"), none("a restart applies no variable", "restart")),
+				Detected:  5 * time.Minute, Acknowledged: 15 * time.Minute, Mitigated: 90 * time.Minute,
+			},
+		},
+		{
+			Name: "canvas-compromise-denied", Title: "The same, and the person who is asked to switch the key off says no",
+			Faults: []fault{{Kind: "canvas-account"}}, At: 14 * time.Hour, Watch: 3 * time.Hour, People: denied,
+			Oracle: oracle{
+				Severity: alert.Critical, Required: told, Detected: 5 * time.Minute, Unhurt: true,
+				Forbidden: join(never, none("nobody approved it", "key-off", "key-on", "set-variable", "redeploy", "restart", "begin", "end", "end-sessions", "freeze")),
+			},
+		},
+	}
+}
+
+// plannedRestart is a playbook of no urgency, which a person has to approve.
+func plannedRestart(e playbooks.Environment) []incident.Playbook {
+	return []incident.Playbook{{
+		Name: "planned-restart", Environment: e.Name, Title: "Planned restart", Severity: alert.Low,
+		Steps: []incident.Step{
+			{ID: "approve", Title: "Restart the application?", Do: incident.Approve{Within: 8 * time.Hour, Question: func(*incident.Scope) string { return "It is planned, and nothing is urgent." }}},
+			{ID: "restart", Title: "Restart the application", Do: incident.Action{
+				Run: func(ctx context.Context, _ *incident.Scope) (any, error) { return e.Deployer.Restart(ctx) },
+				Preview: func(context.Context, *incident.Scope) (incident.Effect, error) {
+					return incident.Effect{Call: "restart the application"}, nil
+				},
+			}},
+		},
+	}}
+}
+
 func hostScenarios() []scenario {
 	noSlack := badDeploy()
 	noSlack.Required = join([]rule{{Kind: "mail", Detail: onCallMail}, {Kind: "page"}}, noSlack.Required[len(told()):])
 	noMail := badDeploy()
 	noMail.Required = join([]rule{{Kind: "slack", Detail: alertChannel}, {Kind: "slack", Detail: statusChannel}, {Kind: "page"}}, noMail.Required[len(told()):])
 	noSlack.Detected, noMail.Detected = 4*time.Minute, 4*time.Minute // the deployment is a minute later
+	waits := badDeploy()                                             // what was planned stays open: nobody answers it
+	waits.Resolved = 0
+	waits.Required = append(waits.Required, rule{Kind: "slack", Detail: alertChannel, Text: "is put aside for", Why: "who planned it has to know that it asks anew"})
 	silent := badDeploy()
 	silent.Acknowledged = 0
 	silent.Required = append(silent.Required, rule{Kind: "page", Min: 2, Why: "Escalation Matrix"})
@@ -104,6 +184,12 @@ func hostScenarios() []scenario {
 			Name: "nobody-acknowledges", Title: "A bad deployment at night, and nobody answers the phone",
 			Faults: []fault{{Kind: "bad-deploy"}}, At: 3 * time.Hour, Weekend: true, Watch: 3 * time.Hour, Least: time.Hour,
 			People: people{Ack: -1, Answer: -1}, Oracle: silent,
+		},
+		{
+			Name: "waiting-makes-way", Title: "A bad deployment while a planned restart waits for the approval of somebody who went home",
+			Faults: []fault{{Kind: "bad-deploy"}}, At: 17 * time.Hour, Watch: 2 * time.Hour, Playbooks: plannedRestart,
+			People: people{Answer: -1, Declare: &declared{After: time.Second, Title: "A restart is planned", Playbook: "planned-restart", Severity: alert.Low}},
+			Oracle: waits,
 		},
 		{
 			Name: "quiet-day", Title: "Nothing is wrong for a day",

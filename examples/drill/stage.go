@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -122,6 +124,7 @@ func (st *stage) play(ctx context.Context) (h *history, err error) {
 	}
 	st.crew.draw, st.crew.script = st.draw, st.scenario.People
 	st.crew.mend, st.crew.happened = st.mend, st.happened
+	st.crew.makes = map[string]func() map[string]string{"new-key": func() map[string]string { return map[string]string{"client_id": st.world.NewKey()} }}
 	if err = st.sleep(ctx, st.draw.Offset); err == nil {
 		st.began, st.variables = time.Now(), st.world.Truth().Variables
 		st.waiting = slices.Clone(st.draw.Faults)
@@ -152,7 +155,7 @@ func (st *stage) start(ctx context.Context, zone *time.Location) error {
 	h, err := host.New(ctx, host.Config{
 		Connections: connections, Channels: st.world.Channels(), People: host.RehearsalPeople(), Numbers: host.RehearsalNumbers(),
 		Store: store, Alerts: alerts, Runs: runs, Policies: policies, Defaults: defaults, Zone: zone,
-		Playbooks: st.scenario.Playbooks, KeepEvidence: st.evidence.keep, Seal: st.evidence.seal, Logger: slog.New(slog.DiscardHandler),
+		Playbooks: st.scenario.Playbooks, Evidence: &st.evidence, Seal: st.evidence.seal, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		return err
@@ -371,9 +374,11 @@ func (d *deadly) RoundTrip(r *http.Request) (*http.Response, error) {
 type evidence struct {
 	mu   sync.Mutex
 	kept map[string][]byte
+	acts []act
 }
 
-func (e *evidence) keep(_ context.Context, name string, write func(io.Writer) error) error {
+// Keep implements [incident.EvidenceStore].
+func (e *evidence) Keep(_ context.Context, name string, write func(io.Writer) error) error {
 	var b bytes.Buffer
 	if err := write(&b); err != nil {
 		return err
@@ -384,6 +389,29 @@ func (e *evidence) keep(_ context.Context, name string, write func(io.Writer) er
 		e.kept = make(map[string][]byte)
 	}
 	e.kept[name] = b.Bytes()
+	e.acts = append(e.acts, act{At: time.Now(), Kind: "evidence", Detail: name})
+	return nil
+}
+
+// Kept implements [incident.EvidenceStore].
+func (e *evidence) Kept(context.Context) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		e.mu.Lock()
+		names := slices.Sorted(maps.Keys(e.kept))
+		e.mu.Unlock()
+		for _, name := range names {
+			if !yield(name, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Delete implements [incident.EvidenceStore].
+func (e *evidence) Delete(_ context.Context, name string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.kept, name)
 	return nil
 }
 

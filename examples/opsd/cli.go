@@ -50,7 +50,7 @@ func (p *program) commands() *cli.Command {
 			&cli.BoolFlag{Name: "json", Usage: "write JSON, one value or one event a line"},
 			&cli.StringFlag{Name: "color", Usage: "`WHEN` to use colour: auto, always, never", Value: "auto", Validator: oneOf("auto", "always", "never")},
 		},
-		Commands: concat(p.serveCommands(), p.lookCommands(), p.runCommands(), p.decideCommands(), p.incidentCommands(), p.verbCommands(), p.quietCommands(), p.setupCommands()),
+		Commands: concat(p.serveCommands(), p.lookCommands(), p.runCommands(), p.decideCommands(), p.incidentCommands(), p.holdCommands(), p.verbCommands(), p.quietCommands(), p.setupCommands()),
 		Action:   group,
 	}
 	prepare(root)

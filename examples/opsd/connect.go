@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"net"
@@ -16,6 +15,8 @@ import (
 	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/alert"
 	"go.acu.edu.au/runbook/alert/email"
+	"go.acu.edu.au/runbook/alert/jira"
+	"go.acu.edu.au/runbook/alert/servicenow"
 	"go.acu.edu.au/runbook/alert/slack"
 	"go.acu.edu.au/runbook/alert/twilio"
 	"go.acu.edu.au/runbook/canvas"
@@ -24,6 +25,7 @@ import (
 	"go.acu.edu.au/runbook/health"
 	"go.acu.edu.au/runbook/health/redisprobe"
 	"go.acu.edu.au/runbook/health/sqlprobe"
+	"go.acu.edu.au/runbook/incident"
 	"go.acu.edu.au/runbook/incident/playbooks"
 	"go.acu.edu.au/runbook/lti"
 	"go.acu.edu.au/runbook/lti/doctor"
@@ -47,7 +49,7 @@ func connect(s *settings) (*estate, error) {
 	page, err := canvasprobe.NewStatusPage(canvasprobe.StatusPageConfig{Components: []string{"Canvas"}})
 	errs = append(errs, err)
 	budgets := make(map[string]*railway.Budget)
-	var pools []*sql.DB
+	open := &pools{}
 	for _, env := range s.Environments {
 		c := host.Connection{
 			Name: env.Name, Application: strings.TrimSuffix(env.Application, "/"), Token: env.Token, WebSocket: env.WebSocket, Instance: env.Instance,
@@ -56,23 +58,21 @@ func connect(s *settings) (*estate, error) {
 		env.railway(&c, budgets)
 		env.canvas(&c)
 		if env.Database != nil {
-			db, server, err := env.databaseServer(&c)
+			server, err := env.databaseServer(&c, open)
 			errs = append(errs, err)
-			pools, e.watched = append(pools, db), append(e.watched, server)
+			e.watched = append(e.watched, server)
 		}
-		errs = append(errs, env.cache(&c))
+		errs = append(errs, env.cache(&c), env.copies(&c, open))
+		c.Task = env.task()
+		if len(env.Migrate) > 0 {
+			c.Migrate = &railway.MigratorConfig{Command: env.Migrate}
+		}
+		env.rebuild(&c, open) // with all that is known of it by now
 		e.connections = append(e.connections, c)
 	}
-	e.channels = s.Channels.make(s.zone)
-	e.close = func() error {
-		var errs []error
-		for _, db := range pools {
-			if db != nil {
-				errs = append(errs, db.Close())
-			}
-		}
-		return errors.Join(errs...)
-	}
+	e.channels, err = s.Channels.make(s.zone)
+	errs = append(errs, err)
+	e.close = open.close
 	if err := errors.Join(errs...); err != nil {
 		return nil, errors.Join(fmt.Errorf("opsd: %w", err), e.close())
 	}
@@ -106,6 +106,7 @@ func (e environment) canvas(c *host.Connection) {
 	if e.Canvas != nil {
 		c.Canvas = canvas.Config{BaseURL: e.Canvas.URL, Token: e.Canvas.Token, UserAgent: "opsd (go.acu.edu.au/runbook)"}
 		c.Account, c.Key = canvas.Ref(e.Canvas.Account), e.Canvas.Key
+		c.Compromise = playbooks.CanvasCredentials{ClientID: e.Canvas.ClientID, Rotations: e.Canvas.Rotations}
 	}
 	if e.LTI == nil {
 		return
@@ -127,26 +128,25 @@ func (e environment) canvas(c *host.Connection) {
 }
 
 // databaseServer makes what asks the server of the database, and says which server that is.
-func (e environment) databaseServer(c *host.Connection) (*sql.DB, string, error) {
+func (e environment) databaseServer(c *host.Connection, open *pools) (string, error) {
 	u, err := url.Parse(e.Database.URL.Reveal())
 	if err != nil || u.Host == "" {
-		return nil, "", fmt.Errorf("environment %s: database.url is no address of the form postgres://user:password@host:port/database", e.Name)
+		return "", fmt.Errorf("environment %s: database.url is no address of the form postgres://user:password@host:port/database", e.Name)
 	}
-	db, err := sql.Open("pgx", e.Database.URL.Reveal())
+	db, err := open.open(e.Database.URL)
 	if err != nil {
-		return nil, "", fmt.Errorf("environment %s: database.url cannot be used", e.Name) // the error may have the password in it
+		return "", fmt.Errorf("environment %s: database.url: %w", e.Name, err)
 	}
-	db.SetMaxOpenConns(2)
 	prober, err := sqlprobe.New(sqlprobe.Config{DB: db, Postgres: sqlprobe.Everything()})
 	if err != nil {
-		return db, "", fmt.Errorf("environment %s: %w", e.Name, err)
+		return "", fmt.Errorf("environment %s: %w", e.Name, err)
 	}
 	c.DatabaseServer = prober
 	port := u.Port()
 	if port == "" {
 		port = "5432"
 	}
-	return db, net.JoinHostPort(u.Hostname(), port), nil
+	return net.JoinHostPort(u.Hostname(), port), nil
 }
 
 // cache makes what asks Redis.
@@ -168,8 +168,10 @@ func (e environment) cache(c *host.Connection) error {
 }
 
 // make makes the ways to tell people.
-func (c channels) make(zone *time.Location) host.Channels {
+func (c channels) make(zone *time.Location) (host.Channels, error) {
+	tickets, err := c.Tickets.ticketer()
 	return host.Channels{
+		Tickets: tickets,
 		Chat: func(channel string) (alert.Notifier, error) {
 			return slack.New(slack.Config{Token: c.Slack.Token, Channel: channel, Buttons: true, Zone: zone})
 		},
@@ -179,7 +181,35 @@ func (c channels) make(zone *time.Location) host.Channels {
 		Phone: func(number string) (alert.Notifier, error) {
 			return twilio.New(twilio.Config{AccountSID: c.Phone.Account, AuthToken: c.Phone.Token, From: c.Phone.From, To: strings.ReplaceAll(number, " ", ""), Voice: true, Zone: zone})
 		},
+	}, err
+}
+
+// ticketer is where incidents have a ticket; nil without.
+func (t *ticketSettings) ticketer() (incident.Ticketer, error) {
+	switch {
+	case t == nil:
+		return nil, nil
+	case t.Jira != nil:
+		edition := jira.Cloud
+		if t.Jira.DataCenter {
+			edition = jira.DataCenter
+		}
+		return orNone(jira.New(jira.Config{
+			BaseURL: t.Jira.URL, Edition: edition, Email: t.Jira.Email, Token: t.Jira.Token, Project: t.Jira.Project, IssueType: t.Jira.IssueType,
+		}))
+	default:
+		return orNone(servicenow.New(servicenow.Config{
+			BaseURL: t.ServiceNow.URL, Username: t.ServiceNow.Username, Password: t.ServiceNow.Password, CloseCode: t.ServiceNow.CloseCode, Fields: t.ServiceNow.Fields,
+		}))
 	}
+}
+
+// orNone is a ticketer, or none at all with an error.
+func orNone[T incident.Ticketer](t T, err error) (incident.Ticketer, error) {
+	if err != nil {
+		return nil, fmt.Errorf("channels.tickets: %w", err)
+	}
+	return t, nil
 }
 
 // silent are channels that tell nobody, for commands that only look.
@@ -195,7 +225,7 @@ func (s *settings) defaults() playbooks.Defaults {
 	l := s.Limits
 	return playbooks.Defaults{
 		Security: s.Security, ResponseTime: l.ResponseTime, ErrorRate: l.ErrorRate, MemoryWarning: l.MemoryWarning, Memory: l.Memory,
-		RecentErrors: l.RecentErrors, SlowTask: l.SlowTask, BackupAge: l.BackupAge, CredentialAge: l.CredentialAge, Approvers: l.Approvers,
+		RecentErrors: l.RecentErrors, SlowTask: l.SlowTask, BackupAge: l.BackupAge, CredentialAge: l.CredentialAge, DumpAge: l.DumpAge, Approvers: l.Approvers,
 	}
 }
 

@@ -101,9 +101,11 @@ func reach(s *settings) (*estate, error) {
 
 // hostConfig is the part of the configuration of a host that does not depend on its state.
 func (s *settings) hostConfig(e *estate) host.Config {
-	return host.Config{
+	cfg := host.Config{
 		Connections: e.connections, Channels: e.channels, People: s.people(), RotaStart: s.RotaStart, Numbers: s.matrix(),
-		Policies: s.policies(), KillFile: s.Automation.KillFile, Defaults: s.defaults(), Zone: s.zone, Beat: s.Beat, Playbooks: verbs,
+		Policies: s.policies(), KillFile: s.Automation.KillFile, Defaults: s.defaults(), Zone: s.zone, Beat: s.Beat, Tools: s.Toolchain.toolchain(), Intervals: host.Intervals(s.Intervals), Playbooks: verbs,
 		Acknowledge: "Press Acknowledge at " + s.address() + "/ops/incidents/{incident}, or run: opsd ack {incident}",
 	}
+	s.evidence(&cfg)
+	return cfg
 }

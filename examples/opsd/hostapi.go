@@ -51,6 +51,9 @@ func newHostAPI(v *service, a httpapi.Authenticator) http.Handler {
 	on("POST /api/host/maintenance/{id}/end", httpapi.Operate, func(c *command) (any, error) {
 		return nil, v.windows.end(c.ctx, c.r.PathValue("id"), c.actor.Name)
 	})
+	on("GET /api/host/holds", httpapi.Read, h.holds)
+	on("POST /api/host/holds/{id}", httpapi.Operate, h.setHold)
+	on("POST /api/host/holds/{id}/lift", httpapi.Approve, h.liftHold)
 	on("GET /api/host/drafts", httpapi.Read, func(*command) (any, error) { return v.host.Router().Drafts(), nil })
 	on("POST /api/host/drafts/{id}/send", httpapi.Approve, func(c *command) (any, error) {
 		return nil, h.charge(func() error { return v.host.Router().Approve(c.ctx, c.r.PathValue("id"), c.actor.Name) })

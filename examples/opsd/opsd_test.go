@@ -7,12 +7,10 @@ import (
 	"flag"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -26,17 +24,17 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// child is set for processes that are opsd itself.
-const child = "OPSD_TEST_CHILD"
-
 func TestMain(m *testing.M) {
-	if os.Getenv(child) != "" {
-		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-		defer stop()
-		p := &program{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, width: 100}
-		os.Exit(p.run(ctx, os.Args[1:]))
+	// These tests wait for each other's processes more than they work.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err) // package testing has that flag
 	}
-	os.Exit(m.Run())
+	flag.Parse()
+	code := m.Run()
+	if shippedIn != "" {
+		_ = os.RemoveAll(shippedIn) // it is in the folder for temporary files
+	}
+	os.Exit(code)
 }
 
 // lockedBuffer is written by several goroutines.
@@ -173,6 +171,7 @@ func TestLooking(t *testing.T) {
 // What commands say that ask a running opsd, one after the other: what one does the next one
 // shows.
 func TestAsking(t *testing.T) {
+	t.Parallel()
 	address := served(t)
 	step := func(name string, code int, args ...string) string {
 		t.Helper()
@@ -189,6 +188,12 @@ func TestAsking(t *testing.T) {
 	step("incidents", exitDone, "incidents")
 	step("update", exitDone, "update", id, "We look into pages that are empty.", "-status", "investigating")
 	step("resolve", exitDone, "resolve", id, "-cause", "a browser that was old")
+	step("holds-none", exitDone, "hold")
+	step("hold", exitDone, "hold", id, "-m", "the police ask for it")
+	step("hold-gone", exitNot, "hold", "INC-2000-0009", "-m", "x")
+	step("holds", exitDone, "hold")
+	step("hold-lift", exitDone, "hold", "lift", id, "-m", "it is over")
+	step("hold-lift-again", exitNot, "hold", "lift", id, "-m", "it is over")
 	step("incident-gone", exitNot, "ack", "INC-2000-0009")
 	step("restart", exitDone, "restart", "-e", "test", "-id", "first-restart")
 	step("restart-again", exitDone, "restart", "-e", "test", "-id", "first-restart")
@@ -216,6 +221,7 @@ func TestAsking(t *testing.T) {
 
 // A deployment to production waits for somebody else than who started it.
 func TestApproving(t *testing.T) {
+	t.Parallel()
 	address := served(t)
 	code, _, errs := execute(t, nil, "deploy", "-commit", "5d0e4b1c77a2", "-id", "d1", "-detach", "-server", address)
 	require.Equal(t, exitDone, code, "%s", errs)
@@ -240,11 +246,17 @@ func TestApproving(t *testing.T) {
 
 // The configuration that init writes is one: with its secrets there is nothing wrong with it.
 func TestInit(t *testing.T) {
+	t.Parallel()
 	code, out, _ := execute(t, nil, "init")
 	require.Equal(t, exitDone, code)
 	seen := make(map[string]bool)
 	s := load(config.Source{
-		Name: "opsd.yaml", Text: []byte(out), ReadFile: func(string) ([]byte, error) { return []byte("key"), nil },
+		Name: "opsd.yaml", Text: []byte(out), ReadFile: func(path string) ([]byte, error) {
+			if strings.HasSuffix(path, ".agekey") {
+				return []byte(anIdentity), nil
+			}
+			return []byte("key"), nil
+		},
 		Getenv: func(name string) string { seen[name] = true; return "secret-" + name },
 	})
 	require.NoError(t, s.problems())
@@ -253,9 +265,13 @@ func TestInit(t *testing.T) {
 	assert.True(t, seen["OPSD_TOKEN_ANA"])
 }
 
+// anIdentity is an identity of age that nobody uses.
+const anIdentity = "AGE-SECRET-KEY-1GXN97VU4KYWMV8DGQT7NH48TYV2V2JXAU5PMG8VXWMSJ98G7KD6Q227YS4"
+
 // Everything that is wrong with a configuration is told at once, with its place, and no
 // secret is.
 func TestProblems(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "opsd.yaml")
 	text, err := os.ReadFile("testdata/wrong.yaml")
 	require.NoError(t, err)
@@ -269,6 +285,7 @@ func TestProblems(t *testing.T) {
 
 // The state is copied while opsd runs, and put back when it does not.
 func TestStateBackup(t *testing.T) {
+	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "state")
 	backup := filepath.Join(t.TempDir(), "copy")
 	t.Run("running", func(t *testing.T) {

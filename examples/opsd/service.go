@@ -29,6 +29,7 @@ type service struct {
 	server   *web
 	journal  *journal
 	windows  *windows
+	tells    *telemetry // nil without OpenTelemetry
 	holder   string
 	leading  atomic.Bool
 	stop     sync.Once // of the host
@@ -69,8 +70,17 @@ func newService(ctx context.Context, s *settings, j *journal) (_ *service, err e
 	cfg.Heartbeat = beat(s.Heartbeat, &http.Client{Timeout: 10 * time.Second})
 	cfg.Logger = v.logger()
 	cfg.Hooks = host.Hooks{OnEvent: j.run, OnIncident: j.incident, OnTransition: j.transition, OnDelivery: j.delivery}
+	if s.Telemetry != nil {
+		if v.tells, err = startTelemetry(ctx, s.Telemetry, v.holder, j); err != nil {
+			return nil, err
+		}
+	}
+	v.tells.tell(&cfg)
 	v.host, err = host.New(ctx, cfg)
 	if err != nil {
+		return nil, err
+	}
+	if err := v.tells.observe(v.host); err != nil {
 		return nil, err
 	}
 	j.kind = v.kind
@@ -201,7 +211,7 @@ func (v *service) stopHost(ctx context.Context) error {
 	v.stop.Do(func() {
 		ending, stop := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 		defer stop()
-		v.stopped = v.host.Stop(ending)
+		v.stopped = errors.Join(v.tells.leave(), v.host.Stop(ending))
 	})
 	return v.stopped
 }
@@ -217,6 +227,7 @@ func (v *service) close(ctx context.Context) error {
 	case v.host == nil && v.state != nil && v.state.runs != nil:
 		errs = append(errs, v.state.runs.Close(ending))
 	}
+	v.tells.stop(ctx)
 	if v.state != nil {
 		errs = append(errs, v.state.closePools())
 	}

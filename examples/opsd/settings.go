@@ -12,6 +12,7 @@ import (
 
 	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/examples/internal/config"
+	"go.acu.edu.au/runbook/examples/internal/host"
 	"go.acu.edu.au/runbook/health"
 	"go.acu.edu.au/runbook/incident"
 )
@@ -28,11 +29,16 @@ type settings struct {
 	Channels     channels               `config:"channels"`
 	Receivers    receivers              `config:"receivers"`
 	Beat         time.Duration          `config:"beat"`
+	Intervals    intervals              `config:"intervals"`
 	Automation   automation             `config:"automation"`
 	Limits       limits                 `config:"limits"`
 	Security     string                 `config:"security_contact"`
 	Heartbeat    runbook.Secret         `config:"heartbeat"`
 	StatusPage   statusPage             `config:"status_page"`
+	Evidence     *evidenceSettings      `config:"evidence"`
+	Retention    retentionSettings      `config:"retention"`
+	Toolchain    *toolchainSettings     `config:"toolchain"`
+	Telemetry    *telemetrySettings     `config:"telemetry"`
 	Estate       *estateSettings        `config:"embedded_estate"`
 	Environments []environment          `config:"environments"`
 	file         *config.File           // where problems belong
@@ -86,6 +92,8 @@ type channels struct {
 	Slack *slackSettings `config:"slack"`
 	Mail  *mailSettings  `config:"mail"`
 	Phone *phoneSettings `config:"phone"`
+
+	Tickets *ticketSettings `config:"tickets"`
 }
 
 type slackSettings struct {
@@ -135,7 +143,16 @@ type limits struct {
 	SlowTask      time.Duration `config:"slow_task"`
 	BackupAge     time.Duration `config:"backup_age"`
 	CredentialAge time.Duration `config:"credential_age"`
+	DumpAge       time.Duration `config:"dump_age"`
 	Approvers     int           `config:"approvers"`
+}
+
+// intervals are how often it is looked.
+type intervals struct {
+	Application time.Duration `config:"application"`
+	Canvas      time.Duration `config:"canvas"`
+	Database    time.Duration `config:"database"`
+	Performance time.Duration `config:"performance"`
 }
 
 type statusPage struct {
@@ -161,6 +178,10 @@ type environment struct {
 	Database    *databaseSettings `config:"database"`
 	Redis       runbook.Secret    `config:"redis"`
 	Rotate      map[string]string `config:"rotate"`
+	Task        []string          `config:"task"`
+	Migrate     []string          `config:"migrate"`
+	Dumps       *dumpSettings     `config:"dumps"`
+	Rebuild     *rebuildSettings  `config:"rebuild"`
 }
 
 type railwaySettings struct {
@@ -177,6 +198,9 @@ type canvasSettings struct {
 	Token   runbook.Secret `config:"token,required"`
 	Account string         `config:"account"`
 	Key     string         `config:"key"`
+
+	ClientID  string   `config:"client_id_variable"`
+	Rotations []string `config:"rotations"`
 }
 
 type ltiSettings struct {
@@ -214,6 +238,8 @@ func load(src config.Source) *settings {
 	s.validatePeople()
 	s.validateEnvironments()
 	s.validateAutomation()
+	s.validateRecovery()
+	s.validateTelemetry()
 	return s
 }
 
@@ -232,6 +258,7 @@ func (s *settings) complete() {
 		setDefault(&s.SignIn.Session, defaultSession)
 	}
 	setDefault(&s.StatusPage.Title, "QA automation")
+	s.completeRecovery()
 	zone, err := health.LoadZone(s.Zone)
 	if err != nil {
 		s.file.Problem("zone", "must be the name of a time zone, such as Australia/Sydney")
@@ -408,6 +435,10 @@ func (s *settings) validateAutomation() {
 		if p.PerHour < 0 {
 			s.file.Problem(path+".per_hour", "must not be negative")
 		}
+	}
+	wrong := host.Intervals(s.Intervals).Check()
+	for _, name := range slices.Sorted(maps.Keys(wrong)) {
+		s.file.Problem("intervals."+name, "%v", wrong[name])
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Receivers.Railway)) {
 		if e, known := s.names[name]; !known || e.Railway == nil {

@@ -177,6 +177,7 @@ func (s *site) who() int {
 // Somebody signs in at the issuer of the organisation, and is the person of the
 // configuration with that login.
 func TestSigningInAtTheIssuer(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	assert.Equal(t, http.StatusUnauthorized, s.who())
 	resp := s.signIn(map[string]any{"email": "Ana@example.edu", "email_verified": true})
@@ -191,6 +192,7 @@ func TestSigningInAtTheIssuer(t *testing.T) {
 
 // Whoever the issuer does not vouch for is not let in.
 func TestNotSignedIn(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	for name, claims := range map[string]map[string]any{
 		"nobody of opsd":         {"email": "eve@example.edu", "email_verified": true},
@@ -219,6 +221,7 @@ func TestNotSignedIn(t *testing.T) {
 // Pages of other sites can give no commands with somebody's session, whatever they send; and a
 // token needs no page.
 func TestOtherSites(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	require.Equal(t, http.StatusOK, s.signIn(map[string]any{"email": "ana@example.edu"}).StatusCode)
 	post := func(path, contentType, body string, header map[string]string, c *http.Client) int {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/alert"
 	"go.acu.edu.au/runbook/alert/calendar"
 	"go.acu.edu.au/runbook/alert/schedule"
@@ -66,25 +67,32 @@ type Config struct {
 	Defaults playbooks.Defaults
 	// Zone is the zone of the people, and of schedules. Nil means Australia/Sydney.
 	Zone *time.Location
+	// Intervals say how often it is looked. Zero ones are those of the runbook.
+	Intervals Intervals
 	// Calendar knows the business hours. Nil means those of New South Wales.
 	Calendar incident.Calendar
 	// Acknowledge says how to acknowledge: see [incident.EscalationsConfig]. Empty names the
 	// incident only.
 	Acknowledge string
 
-	// KeepEvidence keeps under a name what write writes, where whoever broke in cannot reach
-	// it, and Seal encrypts it: see [incident.Evidence]. Nil means that no evidence is kept,
-	// and that there is no playbook about a suspected breach.
-	KeepEvidence func(ctx context.Context, name string, write func(w io.Writer) error) error
-	Seal         func(w io.Writer) (io.WriteCloser, error)
+	// Evidence keeps evidence where whoever broke in cannot reach it, and Seal encrypts it:
+	// see [incident.Evidence]. Nil means that no evidence is kept, and that there is no
+	// playbook about a suspected breach.
+	Evidence incident.EvidenceStore
+	Seal     func(w io.Writer) (io.WriteCloser, error)
+	// Pseudonyms is the key for the copies of evidence without personal data, which stay
+	// when the whole is removed. Zero means that there are none: then nothing stays.
+	Pseudonyms runbook.Secret
 	// Tools are those of the application's source, Acceptance the checks of user acceptance
 	// beside those of the connection.
 	Tools      playbooks.Toolchain
 	Acceptance []playbooks.AcceptanceCheck
 
-	// Retention is how long incidents are kept that are closed, and what was asked about
-	// them. Zero means for ever.
-	Retention time.Duration
+	// Retention is how long evidence is kept, whole and without personal data, and incidents
+	// that are closed, with what was asked about them. Its Store, Evidence and Runs are those
+	// of the host. Once a night what is older is removed, and how much that was is on the
+	// record. The zero value has the times of package incident.
+	Retention incident.Retention
 
 	// Beat is how often the workers of the application report that they are alive, and
 	// Workers are their names by environment. One that is silent for three times as long is
@@ -113,6 +121,8 @@ type Hooks struct {
 	OnIncident func(ctx context.Context, i incident.Incident, entries []incident.Entry)
 	// OnDelivery is told of each attempt to tell somebody.
 	OnDelivery func(alert.Attempt)
+	// OnResult is told of each result of a check.
+	OnResult func(ctx context.Context, s health.State)
 	// OnTransition is told when a check changes.
 	OnTransition func(ctx context.Context, t health.Transition)
 }
@@ -126,7 +136,6 @@ func (cfg *Config) complete() (errs []error) {
 	}
 	bad(len(cfg.Connections) == 0, "Connections: there is no environment")
 	bad(cfg.Store == nil, "Store is missing")
-	bad(cfg.Retention < 0, "Retention %v is negative", cfg.Retention)
 	bad(cfg.Beat < 0, "Beat %v is negative", cfg.Beat)
 	bad(cfg.Beat == 0 && len(cfg.Workers) > 0, "Workers: how often they report is missing: Beat")
 	bad(cfg.Runs == nil, "Runs is missing")
@@ -137,6 +146,11 @@ func (cfg *Config) complete() (errs []error) {
 	if err := cfg.Defaults.Validate(); err != nil {
 		errs = append(errs, err)
 	}
+	cfg.Retention.Store, cfg.Retention.Evidence, cfg.Retention.Runs = cfg.Store, cfg.Evidence, cfg.Runs
+	if cfg.Store != nil {
+		errs = append(errs, cfg.Retention.Validate())
+	}
+	errs = append(errs, cfg.Intervals.complete()...)
 	var names []string
 	for _, c := range cfg.Connections {
 		bad(slices.Contains(names, c.Name), "Connections: %q is there twice", c.Name)

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"context"
 	"net/http"
 
 	"go.acu.edu.au/runbook"
@@ -83,6 +84,13 @@ type Connection struct {
 	// Dumper makes dumps of the database, off the platform, and Dumps is where they are kept.
 	Dumper incident.Dumper
 	Dumps  playbooks.Dumps
+	// DumpAt is when a dump is made each day, in the zone of the people. Zero means 02:00.
+	DumpAt health.TimeOfDay
+	// KeepConfiguration keeps an encrypted copy of the configuration of the environment at
+	// the platform, where it is when the platform is lost, under a name: it takes it with
+	// [railway.Environment.Snapshot]. It is called each day at 03:00. Nil means that
+	// no copies are kept.
+	KeepConfiguration func(ctx context.Context, name string, from *railway.Environment) error
 	// Migrator migrates the schema, if Migrate does not.
 	Migrator incident.Migrator
 	// Credentials keeps the credentials.

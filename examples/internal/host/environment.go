@@ -40,6 +40,8 @@ type reached struct {
 	key, token health.Prober
 	// unusual looks for unusual use of Canvas; nil without.
 	audit *usage.AuditLog
+	// configuration is that of the environment at the platform; nil without.
+	configuration *railway.Environment
 }
 
 func (c Connection) reach(ctx context.Context) (*reached, error) {
@@ -120,6 +122,7 @@ func (r *reached) reachPlatform(ctx context.Context) error {
 			if r.Credentials == nil {
 				r.Credentials = railway.NewCredentials(service)
 			}
+			r.configuration = service.Environment()
 		}
 		errs = append(errs, err)
 	}

@@ -19,10 +19,16 @@ func (h *Host) onOpened(ctx context.Context, i incident.Incident, b incident.Bin
 			return err
 		})
 	}
-	if _, err := h.automation.Consider(ctx, h.runner, i, b.Automatic); err != nil {
+	h.consider(ctx, i, b.Automatic)
+}
+
+// consider begins a playbook, or asks whether to.
+func (h *Host) consider(ctx context.Context, i incident.Incident, automatic bool) {
+	if _, err := h.automation.Consider(ctx, h.runner, i, automatic); err != nil {
 		h.cfg.Logger.WarnContext(ctx, "whether a playbook begins by itself could not be decided", "incident", i.ID, "error", err)
 		h.tryInform(ctx, i.ID, incident.Message{Title: "A person has to begin " + i.Playbook + " for " + i.ID, Text: "It was to begin by itself, and did not: " + err.Error()})
 	}
+	h.makeWay(ctx, i.Environment)
 }
 
 // onClock tells the operators when the time of an incident is over.
@@ -47,6 +53,7 @@ func (h *Host) onEvent(ctx context.Context, e incident.Event) {
 			}
 		}
 	case incident.EventAsked:
+		h.makeWay(ctx, e.Environment) // a more severe one may wait behind it
 		h.tryInform(ctx, e.Run, incident.Message{Title: fmt.Sprintf("%s %s waits for a person: %s", e.Environment, e.Playbook, e.Question.Title), Text: e.Question.Text + "\n\nRun " + e.Run + ", question " + e.Question.ID})
 	case incident.EventDecided:
 		if e.Incident != "" && e.Actor != "" && e.Actor != "runbook" {

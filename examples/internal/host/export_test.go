@@ -9,7 +9,7 @@ import (
 )
 
 // Rules returns the rules, with the limits of the runbook.
-func Rules() []alert.Rule { return rules(limitsOf(playbooks.Defaults{}), time.Minute) }
+func Rules() []alert.Rule { return rules(playbooks.RunbookDefaults(), time.Minute) }
 
 // Bindings returns what alerts are bound to.
 func (h *Host) Bindings() []incident.Binding { return h.bindings() }

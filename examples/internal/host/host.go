@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"sync"
@@ -42,6 +43,7 @@ type Host struct {
 	life     context.Context // of what goes on in the background
 	end      context.CancelFunc
 	working  sync.WaitGroup
+	ways     sync.Map // of whom the operators were told who waits for them
 }
 
 // New makes a host, or returns everything that is wrong with cfg. Where a connection names
@@ -115,9 +117,16 @@ func (h *Host) makePlaybooks() error {
 		r.Tell = func(ctx context.Context, p alert.Post) error { return h.Post(ctx, p) }
 		r.Inform = func(ctx context.Context, m incident.Message) error { return h.inform(ctx, r.Name, m) }
 		r.Draft = h.draft
+		r.Defect = func(ctx context.Context, m incident.Message) error { return h.defect(ctx, r.Name, m) }
+		r.Runs = func(ctx context.Context, q incident.RunQuery) iter.Seq2[incident.Run, error] {
+			return h.runner.Runs(ctx, q)
+		}
 	}
 	for _, r := range h.environments {
-		all := playbooks.All(r.Environment, h.surroundings(r))
+		surroundings := h.surroundings(r)
+		all := slices.DeleteFunc(playbooks.All(r.Environment, surroundings), func(p incident.Playbook) bool {
+			return p.Name == "dependency-update" && r == h.environments[0] && r != h.users // an update begins there, and comes from nowhere
+		})
 		if h.cfg.Playbooks != nil {
 			all = append(all, h.cfg.Playbooks(r.Environment)...)
 		}
@@ -143,7 +152,7 @@ func (h *Host) can(playbook, environment string) bool {
 }
 
 // comesBack is for how long after it was over something that begins again is the same
-// incident: what was done by itself did not mend it, and is not done by itself again.
+// incident: what was done by itself did not mend it. What is done then, procedures say.
 const comesBack = 2 * time.Hour
 
 // managerConfig says which alerts become incidents, and what follows.
@@ -151,10 +160,10 @@ func (h *Host) managerConfig() incident.ManagerConfig {
 	cfg := incident.ManagerConfig{
 		Store: h.cfg.Store, Bindings: h.bindings(), SLAs: incident.DefaultSLAs(h.cfg.Calendar), AutoResolve: true, ReopenWithin: comesBack, Zone: h.cfg.Zone, Logger: h.cfg.Logger,
 		Acknowledger: h.router, Poster: h, Ticketer: h.cfg.Channels.Tickets,
-		Hooks: incident.ManagerHooks{OnOpened: h.onOpened, OnChanged: h.cfg.Hooks.OnIncident, OnClock: h.onClock},
+		Hooks: incident.ManagerHooks{OnOpened: h.onOpened, OnReopened: h.onReopened, OnChanged: h.cfg.Hooks.OnIncident, OnClock: h.onClock},
 	}
 	if h.escalations != nil {
-		cfg.Escalator = h.escalations
+		cfg.Escalator = caller{h.escalations, h}
 	}
 	return cfg
 }
@@ -191,7 +200,7 @@ func (h *Host) bindings() []incident.Binding {
 
 // engineConfig says what is judged, after a restart from the alerts that there were.
 func (h *Host) engineConfig(restore []alert.Alert) alert.EngineConfig {
-	cfg := alert.EngineConfig{Rules: rules(limitsOf(h.cfg.Defaults), h.cfg.Beat), Inputs: inputs(), Out: h.router, Restore: restore, Logger: h.cfg.Logger}
+	cfg := alert.EngineConfig{Rules: rules(h.cfg.Defaults.WithDefaults(), h.cfg.Beat), Inputs: inputs(), Out: h.router, Restore: restore, Logger: h.cfg.Logger}
 	if h.cfg.Beat == 0 {
 		cfg.Rules, cfg.Inputs = alert.LeaveOut(cfg.Rules, cfg.Inputs, inputHeartbeat)
 	}
@@ -214,12 +223,17 @@ func (h *Host) expectWorkers(e *alert.Engine) error {
 func (h *Host) monitorConfig() health.Config {
 	var checks []health.Check
 	for _, r := range h.environments {
-		checks = append(checks, r.checks()...)
+		checks = append(checks, r.checks(h.cfg.Intervals)...)
 	}
 	return health.Config{
-		Checks: checks, History: h.cfg.History, Lease: h.cfg.Lease, Heartbeat: h.cfg.Heartbeat, Logger: h.cfg.Logger,
+		Checks: checks, History: h.cfg.History, Lease: h.cfg.Lease, StartSpread: startSpread, Heartbeat: h.cfg.Heartbeat, Logger: h.cfg.Logger,
 		Hooks: health.Hooks{
-			OnResult: func(ctx context.Context, s health.State) { h.feed.Load().result(ctx, s) },
+			OnResult: func(ctx context.Context, s health.State) {
+				h.feed.Load().result(ctx, s)
+				if h.cfg.Hooks.OnResult != nil {
+					h.cfg.Hooks.OnResult(ctx, s)
+				}
+			},
 			OnTransition: func(ctx context.Context, t health.Transition) {
 				h.feed.Load().transition(ctx, t)
 				if h.cfg.Hooks.OnTransition != nil {

@@ -3,7 +3,6 @@ package host_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -14,10 +13,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/alert"
 	"go.acu.edu.au/runbook/examples/internal/host"
 	"go.acu.edu.au/runbook/examples/internal/world"
 	"go.acu.edu.au/runbook/incident"
+	"go.acu.edu.au/runbook/incident/incidenttest"
 	"go.acu.edu.au/runbook/incident/playbooks"
 )
 
@@ -62,7 +63,7 @@ func (s *stage) config() host.Config {
 		People: host.RehearsalPeople(), Numbers: host.RehearsalNumbers(),
 		Policies: []incident.AutomationPolicy{{Environment: "production", Mode: incident.Act, PerHour: 20}},
 		Defaults: playbooks.Defaults{Security: "security@example.edu"}, Logger: slog.New(slog.DiscardHandler),
-		KeepEvidence: func(_ context.Context, _ string, write func(io.Writer) error) error { return write(io.Discard) },
+		Evidence: new(incidenttest.EvidenceStore), Pseudonyms: runbook.NewSecret("a key of pseudonyms"),
 	}
 }
 

@@ -16,6 +16,7 @@ const (
 	chatStatus  = "#qa-automation-status"
 	mailOnCall  = "on-call-team@acu.edu.au"
 	mailUpdates = "qa-automation-alerts@acu.edu.au"
+	mailDevelop = "dev-team@acu.edu.au" // of the escalation matrix
 )
 
 // The names of the targets of the router. Those of vendors are the names of their contacts
@@ -31,6 +32,7 @@ const (
 	targetUpdates   = "mail-updates"
 	targetPage      = "status-page"
 	targetSecurity  = "security"
+	targetDevelop   = "mail-development"
 )
 
 // vendors are those who are written to only when a person has approved it, with the names by
@@ -63,6 +65,8 @@ func (h *Host) newRouter() (*alert.Router, error) {
 	mail, err := cfg.Channels.mail(mailOnCall)
 	add(alert.Target{Name: targetDeskMail, Audience: alert.Everyone}, mail, err)
 	add(alert.Target{Name: targetMail}, without(mail, alert.KindUpdate), err)
+	develop, err := cfg.Channels.mail(mailDevelop)
+	add(alert.Target{Name: targetDevelop, Audience: alert.Everyone}, develop, err)
 	phone, err := cfg.Channels.phone(cfg.Numbers.Operations)
 	add(alert.Target{Name: targetPhone, Pages: true}, phone, err)
 	add(alert.Target{Name: targetIncidents, RemindAfter: -1, Fallback: targetPhone, PerSecond: 100, Burst: 100}, alert.NotifierFunc(h.toManager), nil)
@@ -140,6 +144,11 @@ func (h *Host) Post(ctx context.Context, p alert.Post, targets ...string) error 
 // report failed. What is said again under one title is one thread.
 func (h *Host) inform(ctx context.Context, about string, m incident.Message) error {
 	return h.router.Post(ctx, alert.Post{ID: alert.Key("inform", about, m.Title, ""), Title: m.Title, Body: m.Text, By: "runbook", Last: true}, targetDesk)
+}
+
+// defect tells the development team of what nobody else can mend.
+func (h *Host) defect(ctx context.Context, about string, m incident.Message) error {
+	return h.router.Post(ctx, alert.Post{ID: alert.Key("defect", about, m.Title, ""), Title: m.Title, Body: m.Text, By: "runbook", Last: true}, targetDevelop)
 }
 
 // draft drafts a mail to a vendor, and tells the operators that it waits for one of them.

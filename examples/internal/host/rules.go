@@ -219,26 +219,50 @@ type procedure struct {
 	// automatic means that it may begin without a person, if the policy of the environment
 	// lets it.
 	automatic bool
+	// again is what happens when its incident comes back.
+	again again
 }
+
+// again is what happens with a playbook when what it was for comes back.
+type again uint8
+
+const (
+	// leave begins nothing by itself: what was done did not last, and a person, who is
+	// called, decides.
+	leave again = iota
+	// beginAgain lets it begin again by itself: it sees what it did before, and does not do
+	// again what did not last.
+	beginAgain
+)
 
 // procedures are those that alerts are bound to. Those about security begin by hand: they
 // end sessions.
 func procedures() []procedure {
 	return []procedure{
-		{"application-down", alert.Critical, true},
-		{"canvas-authentication", alert.Critical, true},
-		{"performance-degradation", alert.High, true},
-		{"database-issues", alert.High, true},
-		{"canvas-rate-limiting", alert.High, true},
-		{"canvas-maintenance", alert.High, true},
-		{"lti-configuration", alert.High, true},
-		{"high-memory", alert.High, true},
-		{"slow-qa-tasks", alert.Medium, true},
-		{"websocket-failures", alert.Medium, true},
-		{"backup-verification", alert.High, true},
-		{"suspected-breach", alert.Critical, false},
-		{"validate-canvas-integration", alert.Medium, true},
-		{"comprehensive-check", 0, true},
-		{"monthly-checklist", alert.Low, false},
+		{"application-down", alert.Critical, true, leave},
+		{"canvas-authentication", alert.Critical, true, leave},
+		{"performance-degradation", alert.High, true, leave},
+		{"database-issues", alert.High, true, leave},
+		{"canvas-rate-limiting", alert.High, true, leave},
+		{"canvas-maintenance", alert.High, true, leave},
+		{"lti-configuration", alert.High, true, leave},
+		{"high-memory", alert.High, true, beginAgain},
+		{"slow-qa-tasks", alert.Medium, true, leave},
+		{"websocket-failures", alert.Medium, true, leave},
+		{"backup-verification", alert.High, true, leave},
+		{"suspected-breach", alert.Critical, false, leave},
+		{"validate-canvas-integration", alert.Medium, true, leave},
+		{"comprehensive-check", 0, true, leave},
+		{"monthly-checklist", alert.Low, false, leave},
 	}
+}
+
+// procedureOf returns the procedure of a playbook; one that has none begins nothing again.
+func procedureOf(playbook string) procedure {
+	for _, p := range procedures() {
+		if p.playbook == playbook {
+			return p
+		}
+	}
+	return procedure{playbook: playbook}
 }

@@ -1,10 +1,12 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
-	"time"
+	"slices"
 
 	"go.acu.edu.au/runbook/alert/schedule"
 	"go.acu.edu.au/runbook/health"
@@ -24,23 +26,22 @@ func (h *Host) schedules() []schedule.Schedule {
 	})
 	for _, r := range h.environments {
 		if r.Dumper != nil && r.connection.Dumps.Keep != nil {
-			all = append(all, schedule.Schedule{Name: "dump-" + r.Name, At: health.At(2, 0), Timeout: dumpTime, Do: r.dump})
+			all = append(all, schedule.Schedule{Name: "dump-" + r.Name, At: cmp.Or(r.connection.DumpAt, health.At(2, 0)), Timeout: dumpTime, Do: r.dump})
+		}
+		if r.configuration != nil && r.connection.KeepConfiguration != nil {
+			all = append(all, schedule.Schedule{Name: "configuration-" + r.Name, At: health.At(3, 0), Do: r.keepConfiguration})
 		}
 	}
-	if h.cfg.Retention > 0 {
-		all = append(all, schedule.Schedule{Name: "retention", At: health.At(3, 30), Do: h.prune})
-	}
-	return all
+	return append(all, schedule.Schedule{Name: "retention", At: health.At(3, 30), Timeout: dumpTime, Do: h.retain})
 }
 
-// prune removes what is older than is kept.
-func (h *Host) prune(ctx context.Context, _ schedule.Run) error {
-	for _, kind := range []string{"incident", "approval"} {
-		if _, err := incident.Prune(ctx, h.cfg.Store, kind, time.Now().Add(-h.cfg.Retention)); err != nil {
-			return err
-		}
+// retain removes what is older than is kept. How much it was is on the record.
+func (h *Host) retain(ctx context.Context, _ schedule.Run) error {
+	done, err := h.cfg.Retention.Apply(ctx)
+	if err == nil && done.Strange > 0 {
+		err = fmt.Errorf("host: retention: %d things are where evidence is kept that are none, and were left alone: somebody has to look at them", done.Strange)
 	}
-	return nil
+	return err
 }
 
 // begin returns what begins a playbook where it can be carried out; nil if it can nowhere.
@@ -71,12 +72,20 @@ func (r *reached) dump(ctx context.Context, run schedule.Run) error {
 	return r.connection.Dumps.Keep(ctx, r.Name+"-"+run.Date, func(w io.Writer) (incident.DumpReceipt, error) { return r.Dumper.Dump(ctx, w) })
 }
 
+// keepConfiguration keeps a copy of the configuration, under the name of its day.
+func (r *reached) keepConfiguration(ctx context.Context, run schedule.Run) error {
+	return r.connection.KeepConfiguration(ctx, r.Name+"-"+run.Date, r.configuration)
+}
+
 // surroundings are what the playbooks of an environment need beside it.
 func (h *Host) surroundings(r *reached) playbooks.Surroundings {
 	s := playbooks.Surroundings{
 		Dumps: r.connection.Dumps, Canvas: r.connection.Compromise, Rebuild: r.connection.Rebuild, Tools: h.cfg.Tools, Desk: h.desk(r), Checks: h.cfg.Acceptance,
 	}
 	if r != h.users {
+		for _, other := range h.environments[:slices.Index(h.environments, r)] {
+			s.Promotion.Before = append(s.Promotion.Before, other.Environment)
+		}
 		return s
 	}
 	for _, other := range h.environments {
@@ -86,7 +95,7 @@ func (h *Host) surroundings(r *reached) playbooks.Surroundings {
 		}
 	}
 	var watched []string
-	for _, c := range r.checks() {
+	for _, c := range r.checks(h.cfg.Intervals) {
 		watched = append(watched, c.Name)
 	}
 	s.Figures = []playbooks.FigureSource{playbooks.HistoryFigures(h.cfg.History, watched...), h.incidentFigures}

@@ -19,7 +19,7 @@ import (
 func TestADayByTheClock(t *testing.T) {
 	change := func(cfg *host.Config) {
 		observing(cfg)
-		cfg.Connections, cfg.Retention = cfg.Connections[2:], 400*24*time.Hour
+		cfg.Connections = cfg.Connections[2:]
 	}
 	onStage(t, change, func(s *stage) {
 		defer s.story()

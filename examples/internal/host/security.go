@@ -26,7 +26,7 @@ func (h *Host) desk(r *reached) playbooks.SecurityDesk {
 			return h.router.Post(ctx, alert.Post{ID: alert.Key("security", r.Name, m.Title, ""), Title: m.Title, Body: m.Text, By: "runbook"}, targetSecurity)
 		},
 	}
-	if h.cfg.KeepEvidence != nil {
+	if h.cfg.Evidence != nil {
 		desk.Preserve = h.preserve
 	}
 	if r.audit != nil {
@@ -41,10 +41,21 @@ func (h *Host) preserve(ctx context.Context, e incident.Evidence) (receipt incid
 		e.Sources = append(e.Sources, incident.TimelineEvidence(h.cfg.Store, e.Incident))
 	}
 	e.Sources, e.Seal = append(e.Sources, incident.DecisionEvidence(h.cfg.Store)), h.cfg.Seal
-	name := fmt.Sprintf("evidence-%s-%s", e.Incident, time.Now().UTC().Format("20060102T150405Z"))
-	err = h.cfg.KeepEvidence(ctx, name, func(w io.Writer) error {
-		receipt, err = e.Collect(ctx, w)
-		return err
+	e.Pseudonyms = h.cfg.Pseudonyms
+	name := incident.NewEvidenceName(e)
+	whole := func(collect func(w io.Writer) error) error { return h.cfg.Evidence.Keep(ctx, name.String(), collect) }
+	if e.Pseudonyms.IsZero() {
+		err = whole(func(w io.Writer) error {
+			receipt, err = e.Collect(ctx, w)
+			return err
+		})
+		return receipt, err
+	}
+	err = h.cfg.Evidence.Keep(ctx, name.Copy().String(), func(copied io.Writer) error {
+		return whole(func(w io.Writer) error {
+			receipt, _, err = e.CollectRedacted(ctx, w, copied)
+			return err
+		})
 	})
 	return receipt, err
 }

@@ -4,17 +4,67 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"go.acu.edu.au/runbook/alert"
 	"go.acu.edu.au/runbook/health"
-	"go.acu.edu.au/runbook/incident/playbooks"
 )
 
 // labelInput is the label of a check that names the input of its results.
 const labelInput = "input"
+
+// startSpread is the time over which the first probes are spread: there are some dozens.
+const startSpread = time.Second / 4
+
+// Intervals say how often it is looked. What is zero is as often as the runbook says, which is
+// also as seldom as possible: rules take a check that is silent for longer to be missing.
+type Intervals struct {
+	// Application is for whether the application answers: 30 seconds.
+	Application time.Duration
+	// Canvas is for Canvas, its keys and the way to it: a minute.
+	Canvas time.Duration
+	// Database is for the database, its server, the cache and the WebSocket: a minute.
+	Database time.Duration
+	// Performance is for figures, and for what costs more to look at: 5 minutes.
+	Performance time.Duration
+}
+
+// RunbookIntervals are those of the runbook.
+func RunbookIntervals() Intervals {
+	return Intervals{Application: everyApplication, Canvas: everyCanvas, Database: everyDatabase, Performance: everyPerformance}
+}
+
+// Check returns what is wrong with each interval that is not zero, by its name as in
+// "application".
+func (i Intervals) Check() map[string]error {
+	most, wrong := RunbookIntervals(), make(map[string]error)
+	for name, x := range map[string]struct{ is, most time.Duration }{
+		"application": {i.Application, most.Application}, "canvas": {i.Canvas, most.Canvas},
+		"database": {i.Database, most.Database}, "performance": {i.Performance, most.Performance},
+	} {
+		if x.is != 0 && (x.is < time.Second || x.is > x.most) {
+			wrong[name] = fmt.Errorf("must be from 1s to %v, as the runbook has it", x.most)
+		}
+	}
+	return wrong
+}
+
+// complete fills in what is zero, and returns what is wrong.
+func (i *Intervals) complete() (errs []error) {
+	wrong := i.Check()
+	for _, name := range slices.Sorted(maps.Keys(wrong)) {
+		errs = append(errs, fmt.Errorf("Intervals: %s %w", name, wrong[name]))
+	}
+	most := RunbookIntervals()
+	orDefault(&i.Application, most.Application)
+	orDefault(&i.Canvas, most.Canvas)
+	orDefault(&i.Database, most.Database)
+	orDefault(&i.Performance, most.Performance)
+	return errs
+}
 
 // The intervals of the runbook; what it does not name is looked at more seldom.
 const (
@@ -28,15 +78,15 @@ const (
 )
 
 // checks returns what is watched of an environment. What there is no probe of is left out.
-func (r *reached) checks() []health.Check {
+func (r *reached) checks(every Intervals) []health.Check {
 	var all []health.Check
 	there := make(map[string]bool)
-	add := func(name, input string, p health.Prober, every time.Duration, dependsOn ...string) {
+	add := func(name, input string, p health.Prober, interval time.Duration, dependsOn ...string) {
 		if p == nil {
 			return
 		}
 		c := health.Check{
-			Name: r.Name + "/" + name, Prober: p, Interval: every, Timeout: min(every, 30*time.Second), Optional: input == "",
+			Name: r.Name + "/" + name, Prober: p, Interval: interval, Timeout: min(interval, 30*time.Second), Optional: input == "",
 			Labels: map[string]string{"environment": r.Name, labelInput: input},
 		}
 		for _, d := range dependsOn {
@@ -49,30 +99,30 @@ func (r *reached) checks() []health.Check {
 	}
 	const app, canvas = "application", "canvas"
 	if r.alive != nil {
-		add(app, inputApplication, also(r.alive, "response_time", "application_response_time", "certificate_expiry", "application_certificate"), everyApplication)
+		add(app, inputApplication, also(r.alive, "response_time", "application_response_time", "certificate_expiry", "application_certificate"), every.Application)
 	}
 	p := r.Probes
-	add(canvas, inputCanvas, p.CanvasHost, everyCanvas)
-	add("canvas-status", "", p.CanvasStatus, everyPerformance)
-	add("database", inputDatabase, p.Database, everyDatabase, app)
-	add("database-server", inputServer, p.DatabaseServer, everyDatabase)
-	add("redis", inputRedis, p.Redis, everyDatabase)
-	add("canvas-application", inputThrough, p.Canvas, everyCanvas, app, canvas)
-	add("canvas-limits", "", p.RateLimits, everyCanvas, app)
-	add("canvas-token", inputToken, r.token, everyPerformance, canvas)
-	add("developer-key", inputKey, r.key, everyCanvas, canvas)
-	add("keys", inputKeys, p.LTI, everyCanvas, app)
+	add(canvas, inputCanvas, p.CanvasHost, every.Canvas)
+	add("canvas-status", "", p.CanvasStatus, every.Performance)
+	add("database", inputDatabase, p.Database, every.Database, app)
+	add("database-server", inputServer, p.DatabaseServer, every.Database)
+	add("redis", inputRedis, p.Redis, every.Database)
+	add("canvas-application", inputThrough, p.Canvas, every.Canvas, app, canvas)
+	add("canvas-limits", "", p.RateLimits, every.Canvas, app)
+	add("canvas-token", inputToken, r.token, every.Performance, canvas)
+	add("developer-key", inputKey, r.key, every.Canvas, canvas)
+	add("keys", inputKeys, p.LTI, every.Canvas, app)
 	launch := everyLaunch
 	if !r.users {
-		launch = everyPerformance
+		launch = every.Performance
 	}
 	add("launch", inputLaunch, p.Login, launch, app, canvas, "keys")
-	add("performance", inputFigures, p.Performance, everyPerformance, app)
-	add("security", "", p.Security, everyPerformance, app)
-	add("websocket", inputSocket, p.WebSocket, everyDatabase, app)
+	add("performance", inputFigures, p.Performance, every.Performance, app)
+	add("security", "", p.Security, every.Performance, app)
+	add("websocket", inputSocket, p.WebSocket, every.Database, app)
 	add("task", inputTask, p.Task, everyTask, app, canvas, "canvas-application", "database")
 	if r.users { // there is one platform
-		add("platform", inputPlatform, p.Platform, everyCanvas)
+		add("platform", inputPlatform, p.Platform, every.Canvas)
 	}
 	add("backups", "", r.backups(), everyCopies)
 	add("credentials", "", r.credentials(), everyCopies)
@@ -137,14 +187,13 @@ type feed struct {
 
 	mu   sync.Mutex
 	away map[string]bool // the checks of what is in maintenance, which explains what depends on them too
-	fed  map[string]time.Time
 }
 
 // newFeed returns what feeds an engine. Measurements and what explains them are fed by the
 // engine's own hooks, which would feed the results of all checks into one input too: rules
 // of different severity judge different ones here, so that no such input is there.
 func newFeed(e *alert.Engine) *feed {
-	return &feed{engine: e, hooks: e.HealthHooks(""), away: make(map[string]bool), fed: make(map[string]time.Time)}
+	return &feed{engine: e, hooks: e.HealthHooks(""), away: make(map[string]bool)}
 }
 
 // explained reports whether something else is why a check finds what it does, and notes
@@ -171,7 +220,7 @@ func (f *feed) result(ctx context.Context, s health.State) {
 	}
 	f.hooks.OnResult(ctx, s)
 	env, input := s.Labels["environment"], s.Labels[labelInput]
-	if f.explained(s) || input == "" || f.hurried(s) {
+	if f.explained(s) || input == "" || s.Unplanned && !s.Last.Status.OK() {
 		return
 	}
 	to, err := f.engine.Feed(alert.Source{Input: input, Environment: env, Entity: s.Name}, s.Labels)
@@ -183,6 +232,8 @@ func (f *feed) result(ctx context.Context, s health.State) {
 	case last.Status == health.Maintenance && input == inputCanvas:
 		to.Result(true, last.Message) // on purpose, but not ours: people are told, and the application leaves it alone
 	case s.Status == health.Maintenance && !last.Status.OK(): // it is worked on
+	case input == inputFigures && last.Cause == health.CauseThreshold:
+		to.Result(false, last.Message) // it tells them; that they are bad is for the rules of each
 	case last.Status == health.Unknown || last.Cause == health.CausePanic || last.Cause == health.CauseNotAsked:
 		to.Fail(last.Message)
 	default:
@@ -213,32 +264,6 @@ func (h *Host) watchItself() error {
 		h.monitor.Add(health.Check{Name: "host/checks", Prober: h.monitor.SelfProber(), Optional: true}),
 		h.monitor.Add(health.Check{Name: "host/escalations", Prober: late, Interval: time.Minute, Optional: true}),
 	)
-}
-
-// hurried reports whether a failure is of a probe that was made sooner than planned, since
-// something that depends on it fails: three checks in a row are most of a minute and not a moment.
-func (f *feed) hurried(s health.State) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !s.Last.Status.OK() && s.Last.Time.Sub(f.fed[s.Name]) < s.Interval/2 {
-		return true
-	}
-	f.fed[s.Name] = s.Last.Time
-	return false
-}
-
-// limitsOf are the limits that rules judge by: those of the runbook for what is zero.
-func limitsOf(d playbooks.Defaults) playbooks.Defaults {
-	all := playbooks.RunbookDefaults()
-	orDefault(&d.ResponseTime, all.ResponseTime)
-	orDefault(&d.ErrorRate, all.ErrorRate)
-	orDefault(&d.MemoryWarning, all.MemoryWarning)
-	orDefault(&d.Memory, all.Memory)
-	orDefault(&d.RecentErrors, all.RecentErrors)
-	orDefault(&d.SlowTask, all.SlowTask)
-	orDefault(&d.BackupAge, all.BackupAge)
-	orDefault(&d.CredentialAge, all.CredentialAge)
-	return d
 }
 
 // orDefault sets what is zero.

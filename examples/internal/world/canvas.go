@@ -29,6 +29,7 @@ func (e *environment) newCanvas() error {
 	e.canvas = s
 	user := s.Add(canvastest.Users, canvastest.RootAccount, canvastest.Object{"name": "QA Automation"})
 	s.MakeAdmin(user)
+	e.tokenUser = user
 	s.AddToken(canvastest.Token{Text: e.canvasToken(), User: user, Purpose: "QA automation"})
 	base := "https://" + e.application
 	s.Add(canvastest.DeveloperKeys, canvastest.RootAccount, canvastest.Object{"id": developerKey, "name": "QA Automation", "is_lti_key": true, "last_used_at": time.Now().Add(-time.Minute)})
@@ -37,7 +38,7 @@ func (e *environment) newCanvas() error {
 		"privacy_level": "public", "oidc_initiation_url": base + "/lti/login", "oidc_initiation_urls": canvastest.Object{}, "public_jwk": nil,
 		"public_jwk_url": base + "/.well-known/jwks.json", "scopes": []string{ltitest.ScopeMembership}, "redirect_uris": []string{base + "/lti/launch"}, "launch_settings": canvastest.Object{}, "placements": []any{},
 	}})
-	s.Add(canvastest.Courses, canvastest.RootAccount, canvastest.Object{"name": "QA automation: tests"})
+	e.testCourse = s.Add(canvastest.Courses, canvastest.RootAccount, canvastest.Object{"name": "QA automation: tests"})
 	e.clientID, e.keyIsOn = strconv.FormatInt(developerKey, 10), true
 	instance := e.instance
 	e.platform = &ltitest.Platform{Canvas: true, Environment: instance, Account: e.canvasAt, KeepRequests: -1}

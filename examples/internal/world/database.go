@@ -63,17 +63,17 @@ func (d *database) step() {
 		return
 	}
 	usual := 8 + d.e.app.pool
-	if !d.e.app.up {
+	if !d.e.app.up || d.e.misled() {
 		usual = 4
 	}
-	if d.e.fault(ConnectionStorm) != nil && d.e.app.up {
+	if d.e.fault(ConnectionStorm) != nil && d.e.app.up && !d.e.misled() {
 		usual = mostConnections
 	}
 	d.connections += (usual - d.connections) * math.Min(1, dt/45)
 	if usual < d.connections && usual < 40 {
 		d.connections = usual
 	}
-	if d.e.fault(BlockedQueries) != nil {
+	if d.e.fault(BlockedQueries) != nil && !d.e.misled() {
 		d.longest += dt
 		d.blocked = math.Min(30, 2+d.longest/20)
 	} else {
@@ -97,7 +97,7 @@ func (d *database) slowness() float64 {
 // works.
 func (d *database) part() string {
 	switch {
-	case !d.up:
+	case !d.up || d.e.misled():
 		return "connection"
 	case d.connections > mostConnections-4:
 		return "connection"

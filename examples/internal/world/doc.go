@@ -30,7 +30,9 @@
 //
 // # Faults
 //
-//	bad-deploy         a commit is deployed whose code fails (errors), or never listens (silent)
+//	bad-deploy         a commit is deployed whose code fails (errors) or never listens (silent);
+//	                   or, if that is asked for, looks for the database where there is none
+//	                   (database)
 //	crash-loop         the process ends again and again: its state is damaged (state), or a
 //	                   commit is the cause (deploy)
 //	database-down      the server of the database has crashed
@@ -39,6 +41,8 @@
 //	disk-filling       the disk of the database fills up
 //	canvas-throttled   dear requests, a large run of tasks, and another program with our token
 //	canvas-maintenance an announced maintenance
+//	canvas-account     a stranger uses the token of the tool in Canvas, until its developer key is
+//	                   switched off: it shows in page views, sign-ins and changes of courses
 //	canvas-down        an outage of Canvas, which its makers admit after a while
 //	railway-incident   requests do not reach applications on the platform
 //	key-revoked        the developer key was switched off

@@ -90,8 +90,22 @@ func (e *environment) failing() float64 {
 	return share
 }
 
-// brokenBy returns the bad deployment that runs; nil if what runs is good.
+// brokenBy returns the bad deployment that runs; nil if what runs answers for itself.
 func (e *environment) brokenBy() *fault {
+	if f := e.badDeployment(); f != nil && f.variant != "database" {
+		return f
+	}
+	return nil
+}
+
+// misled reports whether what runs looks for the database where there is none.
+func (e *environment) misled() bool {
+	f := e.badDeployment()
+	return f != nil && f.variant == "database"
+}
+
+// badDeployment returns the bad deployment that runs; nil if what runs is good.
+func (e *environment) badDeployment() *fault {
 	if f := e.fault(BadDeploy); f != nil && e.app.run.commit == f.commit {
 		return f
 	}

@@ -16,6 +16,7 @@ const (
 	AnswerLost        = "answer-lost"
 	BadDeploy         = "bad-deploy"
 	BlockedQueries    = "blocked-queries"
+	CanvasAccount     = "canvas-account"
 	CanvasDown        = "canvas-down"
 	CanvasMaintenance = "canvas-maintenance"
 	CanvasThrottled   = "canvas-throttled"
@@ -64,8 +65,9 @@ type Fault struct {
 
 // kind is what a kind of fault is made of.
 type kind struct {
-	// variants are the causes that it can have; the seed draws one.
-	variants []string
+	// variants are the causes that it can have; the seed draws one. named are more of them,
+	// which it has only if it is asked for.
+	variants, named []string
 	// least and most are between which the seed draws how long it lasts; zero means until
 	// its cause is removed.
 	least, most time.Duration
@@ -104,10 +106,11 @@ func kinds() map[string]kind {
 		AnswerLost: {begin: func(f *fault) {
 			f.w.railway.Fail(railwaytest.Fault{Op: "deploymentRollback", Kind: railwaytest.LoseAnswer})
 		}, removed: func(f *fault) bool { return f.w.since("rollback", f.began) }},
-		BadDeploy: {variants: []string{"errors", "silent"}, begin: func(f *fault) { f.push("Reports in colour") }, removed: deployedAway},
+		BadDeploy: {variants: []string{"errors", "silent"}, named: []string{"database"}, begin: func(f *fault) { f.push("Reports in colour") }, removed: deployedAway},
 		BlockedQueries: {removed: func(f *fault) bool {
 			return restarted(f) || f.w.since("restart-database", f.began)
 		}},
+		CanvasAccount:     {begin: func(f *fault) { f.stranger() }, removed: func(f *fault) bool { return !f.e.keyOn() }},
 		CanvasDown:        {least: minutes(20), most: minutes(50), variants: []string{"500", "503"}, begin: beginCanvasDown, end: endCanvas},
 		CanvasMaintenance: {least: minutes(40), most: minutes(90), begin: beginMaintenance, end: endCanvas},
 		CanvasThrottled: {least: minutes(50), most: minutes(90), begin: func(f *fault) {
@@ -172,8 +175,8 @@ func (w *World) Inject(given Fault) error {
 	f := &fault{Fault: given, kind: k, w: w, e: w.production, began: now, strength: w.rng.Float64()}
 	drawn := w.rng.Float64()
 	for name, value := range given.Param {
-		if name != "variant" || !slices.Contains(k.variants, value) {
-			return fmt.Errorf("world: %s has no parameter %s=%s; variants are %q", given.Kind, name, value, k.variants)
+		if all := slices.Concat(k.variants, k.named); name != "variant" || !slices.Contains(all, value) {
+			return fmt.Errorf("world: %s has no parameter %s=%s; variants are %q", given.Kind, name, value, all)
 		}
 		f.variant = value
 	}

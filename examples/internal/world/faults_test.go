@@ -99,7 +99,7 @@ func (s *site) logged(word string) bool {
 }
 
 func TestBadDeploy(t *testing.T) {
-	for variant, code := range map[string]int{"errors": 500, "silent": 502} {
+	for variant, code := range map[string]int{"errors": 500, "silent": 502, "database": 503} {
 		t.Run(variant, func(t *testing.T) {
 			rehearse(t, 1, func(s *site) {
 				s.inject(world.BadDeploy, variant)
@@ -107,6 +107,7 @@ func TestBadDeploy(t *testing.T) {
 				got, _ := s.get("/health")
 				assert.Equal(s, code, got)
 				assert.False(s, s.w.Truth().Served)
+				assert.Equal(s, health.Healthy, s.at.DatabaseServer.Probe(s.Context()).Status, "it is not the server")
 				s.restart()
 				assert.True(s, s.there(world.BadDeploy), "a restart does not mend a version")
 				s.rollback()

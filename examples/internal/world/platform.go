@@ -41,9 +41,13 @@ type environment struct {
 	platform *ltitest.Platform
 	clientID string
 	keyIsOn  bool
-	dumps    *dumps
-	own      *http.Client // for what the world itself asks
-	launched launches
+	// newKeys are developer keys that were made later; tokenUser and testCourse are the user
+	// of the token and the course for tests, in Canvas.
+	newKeys               []string
+	tokenUser, testCourse int64
+	dumps                 *dumps
+	own                   *http.Client // for what the world itself asks
+	launched              launches
 
 	app      application
 	database database
