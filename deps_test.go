@@ -48,6 +48,7 @@ var mayCompile = map[string][]string{
 	"incident/sqlstore":           {"", "health", "alert", "incident", "internal/sqlmigrate"},
 	"incident/playbooks":          {"", "health", "alert", "incident"},
 	"incident/httpapi":            {"", "health", "alert", "incident"},
+	"incident/otelrunbook":        {"", "health", "alert", "incident", "go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/codes", "go.opentelemetry.io/otel/metric", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/semconv", "github.com/cespare/xxhash"},
 	"incident/durable":            {"", "health", "alert", "incident", "internal/sqlmigrate", "github.com/", "golang.org/x/", "go.uber.org/"},
 	"incident/durable/sqlitefile": {"github.com/", "golang.org/x/", "modernc.org/"},
 	"incident/pgdump":             {"", "incident", "alert", "health", "filippo.io/age", "filippo.io/hpke", "golang.org/x/crypto", "golang.org/x/sys"},

@@ -23,7 +23,8 @@
 //   - railway operates applications on Railway: what runs, roll back, restart,
 //     change, restore, and prove it.
 //   - incident keeps incidents with clocks and escalation, and carries out playbooks
-//     that survive a crash and ask people.
+//     that survive a crash and ask people. Below it otelrunbook tells OpenTelemetry what
+//     all of these do.
 //
 // A host program constructs what it needs and passes it on. The library reads
 // no environment variables and no flags, and no files but those that it is
