@@ -115,6 +115,7 @@ func (s *state) openFile(path string) (*sql.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opsd: %s: %w", path, err)
 	}
+	db.SetMaxIdleConns(8) // a connection that is opened again costs more than one that waits
 	s.pools = append(s.pools, db)
 	return db, nil
 }

@@ -71,6 +71,7 @@ func CanvasMaintenance(e Environment) incident.Playbook {
 			degrade,
 			[]incident.Step{
 				withWhen(withinWindow(e.waitForCanvas("wait-canvas", `curl -f "https://aculeo.instructure.com"`)), decided("degrade", "wait")),
+				withWhen(e.waitToDeploy("wait-platform", d), decided("degrade", "wait", "restore")),
 			},
 			restore,
 			[]incident.Step{
@@ -81,6 +82,22 @@ func CanvasMaintenance(e Environment) incident.Playbook {
 			},
 		),
 		Escalation: "level 3, Canvas support, if Canvas is away and its operator says nothing of it",
+	}
+}
+
+// waitToDeploy waits while the platform is said to have a fault: what is deployed then can
+// fail, and hides what the fault does. A platform of which nothing is known is no reason.
+func (e Environment) waitToDeploy(id string, d Defaults) incident.Step {
+	return incident.Step{
+		ID: id, Title: "Wait until the platform has no fault in which nothing can be deployed", Timeout: 30 * time.Second,
+		When: func(*incident.Scope) (bool, string) { return e.Probes.Platform != nil, "there is no such probe" },
+		Do: incident.Verify{Within: d.CanvasAway, Every: d.CanvasPoll, Run: func(ctx context.Context, _ *incident.Scope) (any, error) {
+			f := probe(ctx, e.Probes.Platform)
+			if f.down() || f.Status == health.Maintenance {
+				return nil, errors.New(f.String())
+			}
+			return f, nil
+		}},
 	}
 }
 

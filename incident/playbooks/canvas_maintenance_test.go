@@ -77,6 +77,20 @@ func TestCanvasMaintenance(t *testing.T) {
 			why:   "the maintenance is planned",
 			check: func(t testing.TB, c *canvasHouse, _ incident.Run) { assert.Empty(t, c.announcer.Announcements()) },
 		},
+		"nothing is deployed while the platform has a fault": {
+			world: func(c *canvasHouse) {
+				c.runsWith(nil)
+				c.awayFor(0, 3*time.Minute)
+				began := time.Now()
+				c.isDown("platform", func() bool { gone := time.Since(began); return gone >= 2*time.Minute && gone < 7*time.Minute }, "an incident")
+			},
+			does: []string{setMode, "Redeploy", setMode, "Redeploy"},
+			why:  "Canvas itself does not answer: unhealthy: status 503",
+			check: func(t testing.TB, _ *canvasHouse, run incident.Run) {
+				assert.Less(t, run.Step("wait-canvas").Ended.Sub(run.Began), 5*time.Minute)
+				assert.GreaterOrEqual(t, run.Step("restore").Began.Sub(run.Began), 7*time.Minute)
+			},
+		},
 		"a mode that was left on is switched off": {
 			world: func(c *canvasHouse) {
 				c.runsWith(map[string]string{"CANVAS_MAINTENANCE_MODE": "true"})
