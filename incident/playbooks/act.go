@@ -87,6 +87,12 @@ type Deployments struct {
 	New bool `json:"new,omitempty"`
 }
 
+// again reports whether the version that runs is known, and ran before too: it was deployed
+// again, as it is to change a variable.
+func (f *Deployments) again() bool {
+	return f.Current != nil && f.Current.Commit+f.Current.Image != "" && !f.New && !f.RolledBack
+}
+
 // compare says of the current deployment, which is list[i] of a list with the newest first,
 // whether somebody went back to it, and whether its version came within a time.
 func (f *Deployments) compare(list []incident.Deployment, i int, within time.Duration) {

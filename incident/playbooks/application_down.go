@@ -103,7 +103,7 @@ func decision(d Defaults) incident.Step {
 				return nil, fmt.Errorf("whether the application is down could not be seen: %s", app)
 			case !looked:
 				return nil, fmt.Errorf("the application is down (%s), and its deployments could not be read", app)
-			case deployed.Recent && deployed.Target != nil && !deployed.RolledBack:
+			case deployed.Recent && deployed.Target != nil && !deployed.RolledBack && !deployed.again():
 				return Decision{"roll back", fmt.Sprintf("%s was deployed less than %v ago, and %s worked before it", version(*deployed.Current), d.RecentDeployment, version(*deployed.Target))}, nil
 			case database.down():
 				return nil, fmt.Errorf("the database is down too (%s), and there is no deployment to roll back: see the playbook database-issues", database)
@@ -112,6 +112,9 @@ func decision(d Defaults) incident.Step {
 			}
 			if deployed.Recent && deployed.RolledBack {
 				return Decision{"restart", "it was rolled back already, to " + version(*deployed.Current) + ", and what is still older mends no more; platform and database work"}, nil
+			}
+			if deployed.Recent && deployed.again() {
+				return Decision{"restart", fmt.Sprintf("%s was deployed again less than %v ago, and ran before that, so that older code mends nothing; if that does not help, look at which variables were changed; platform and database work", version(*deployed.Current), d.RecentDeployment)}, nil
 			}
 			return Decision{"restart", "nothing was deployed lately, and platform and database work"}, nil
 		}),

@@ -79,6 +79,19 @@ func TestApplicationDown(t *testing.T) {
 			does: []string{"SetDeployFreeze true", "Restart d4", "SetDeployFreeze false"},
 			why:  "it was rolled back already, to commit 2222222",
 		},
+		"what was only deployed again is restarted: older code mends nothing": {
+			world: func(h *house) {
+				list, err := h.platform.Deployments(context.Background(), 1)
+				if err != nil {
+					panic(err)
+				}
+				time.Sleep(5 * time.Hour)
+				h.platform.Deploy(incident.Deployment{Commit: list[0].Commit, Status: incident.DeploymentSucceeded, CanRollback: true})
+				h.downUntil(func() bool { return h.did("Restart") })
+			},
+			does: []string{"SetDeployFreeze true", "Restart d3", "SetDeployFreeze false"},
+			why:  "commit 2222222 was deployed again less than 4h0m0s ago, and ran before that",
+		},
 		"a rollback of which the platform does not say what it is, is not made again": {
 			world: func(h *house) {
 				h.platform.Deploy(incident.Deployment{Status: incident.DeploymentSucceeded, CanRollback: true}) // from a laptop
