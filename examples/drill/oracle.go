@@ -140,16 +140,24 @@ type times struct {
 	Detected, Acknowledged, Mitigated, Resolved *time.Duration
 }
 
+// timeToTake is how long the first level of the escalation has.
+const timeToTake = 15 * time.Minute
+
 // timesOf takes the times of an exercise: detected, mitigated and resolved after the first
-// fault, acknowledged after the first incident was opened. Mitigated is what is true, not what
-// the host says.
+// fault, acknowledged after the first incident was opened that was not over before anybody had
+// to take it. Mitigated is what is true, not what the host says.
 func timesOf(h *history) (t times) {
 	list := slices.DeleteFunc(slices.Clone(h.Incidents), func(i opened) bool { return i.Opened.Before(h.Began) })
 	if len(list) > 0 {
 		first := list[0]
 		t.Detected = some(first.Opened.Sub(h.Began))
-		if !first.Acknowledged.IsZero() {
-			t.Acknowledged = some(first.Acknowledged.Sub(first.Opened))
+		for _, i := range list {
+			if !i.Acknowledged.IsZero() {
+				t.Acknowledged = some(i.Acknowledged.Sub(i.Opened))
+			}
+			if !i.Acknowledged.IsZero() || i.Resolved.IsZero() || i.Resolved.Sub(i.Opened) > timeToTake {
+				break
+			}
 		}
 		last := time.Time{}
 		for _, i := range list {

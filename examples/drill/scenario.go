@@ -93,7 +93,7 @@ type oracle struct {
 	Order []order
 	// Detected is when an incident is opened at the latest, Mitigated when users are served
 	// again, Resolved when the last incident is, all after the first fault. Acknowledged is
-	// how long after it was opened somebody took the first incident.
+	// how long after it was opened somebody took the first incident that was not over before.
 	Detected, Acknowledged, Mitigated, Resolved time.Duration
 	// Unhurt means that users are served all the time, but for the moment of a restart.
 	Unhurt bool

@@ -81,6 +81,9 @@ func (e *environment) effect(text, request string) {
 		suffix = "-database"
 	}
 	say := func(kind, detail string) { e.w.act(e.name, kind, detail) }
+	if strings.Contains(strings.ToLower(op), "deploy") { // what it brings along came before it
+		e.variablesChanged("")
+	}
 	switch op {
 	case "deploymentRollback":
 		say("rollback", service)
