@@ -306,7 +306,7 @@ func (p *program) credentials(ctx context.Context, c *cli.Command) error {
 					}
 					continue
 				}
-				t.row(e.Name, r.Name, age)
+				t.row(e.Name, r.Name, age, r.Owner)
 			}
 		}
 		t.flush()

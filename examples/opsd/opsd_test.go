@@ -114,6 +114,8 @@ var scrubbed = []struct {
 	{regexp.MustCompile(`(SPAN|TIME)  +`), "$1  "},
 	// How often it is looked until it is well depends on how fast the machine is.
 	{regexp.MustCompile(`(TIME  running  See that the application is well[^\n]*\n)+`), "TIME  running  See that the application is well\n"},
+	// And what lasts a moment is seen to run, or not.
+	{regexp.MustCompile(`TIME  running  (Look at what is deployed|Restart the application)\n`), ""},
 }
 
 // golden compares an output with a file of testdata.

@@ -193,6 +193,24 @@ func TestStepsReplaceWhatWasThere(t *testing.T) {
 	}
 }
 
+// Nothing of the runbook goes away unnoticed: who takes something out has to change these
+// numbers too.
+func TestRunbookIsWhole(t *testing.T) {
+	t.Parallel()
+	asked := make(map[string]bool)
+	n := 0
+	for _, s := range written {
+		n += len(s.commands) + len(s.instructions)
+		for _, i := range s.instructions {
+			asked[i] = true
+		}
+	}
+	assert.Equal(t, []int{50, 134, 14}, []int{len(written), n, len(scripts)}, "headings; commands and instructions; scripts")
+	for i := range doneBy {
+		assert.True(t, asked[i], "doneBy has %q, which nothing asks for", i)
+	}
+}
+
 // What the sections say that does them exists.
 func TestRunbookNamesWhatExists(t *testing.T) {
 	t.Parallel()

@@ -127,6 +127,9 @@ func checkedText(s *incident.Scope) string {
 		if c.Old {
 			line += ", which is too old"
 		}
+		if c.Owner != "" {
+			line += "; owner: " + c.Owner
+		}
 		switch worthless, renewed := renewed(s, c.Name); {
 		case worthless:
 			line += "; renewed"

@@ -90,7 +90,7 @@ func (e Environment) ages(id string) incident.Step {
 		Do: incident.Check{Run: func(ctx context.Context, _ *incident.Scope) (any, error) {
 			all := make([]CredentialAge, 0, len(e.Rotations))
 			for _, r := range e.Rotations {
-				found := CredentialAge{Name: r.Name, Unknown: "this environment cannot tell"}
+				found := CredentialAge{Name: r.Name, Owner: r.Owner, Unknown: "this environment cannot tell"}
 				if r.Age != nil {
 					age, err := r.Age(ctx)
 					found.Age, found.Unknown = age, ""
@@ -108,8 +108,10 @@ func (e Environment) ages(id string) incident.Step {
 
 // CredentialAge is how old a credential is.
 type CredentialAge struct {
-	// Name is that of the credential, Age how old it is; Unknown says why that is not known.
+	// Name is that of the credential, Owner who answers for it, if that is known. Age is how
+	// old it is; Unknown says why that is not known.
 	Name    string        `json:"name"`
+	Owner   string        `json:"owner,omitempty"`
 	Age     time.Duration `json:"age,omitempty"`
 	Unknown string        `json:"unknown,omitempty"`
 	// Old means that it is older than it may be.

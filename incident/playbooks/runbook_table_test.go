@@ -227,6 +227,6 @@ var scripts = []struct{ name, about string }{
 // notYet are the commands for which no step of the playbooks of their section stands, as
 // "section: command", with why. A command that gets one must be taken out.
 var notYet = map[string]string{
-	"Canvas Maintenance Windows: Subscribe to Canvas status updates":   "a probe of the status page reads it whenever it looks; nothing is told of what the page says in between",
-	"Canvas Maintenance Windows: Document Canvas maintenance schedule": "a host gives the windows as `health.Window`; nothing makes them of the schedule",
+	"Canvas Maintenance Windows: Subscribe to Canvas status updates":   "no step of a run, since it goes on all the time: OnChange of `canvas/canvasprobe.StatusPage` is told when the page says something else, where a host sets it",
+	"Canvas Maintenance Windows: Document Canvas maintenance schedule": "no step of a run: what OnChange is told makes windows of the schedule, `canvas/canvasprobe.Summary.Windows`, where a host sets them",
 }

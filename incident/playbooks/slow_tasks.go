@@ -16,7 +16,8 @@ import (
 )
 
 // SlowTasks is the playbook for QA tasks that take too long. It looks at what they wait
-// for: Canvas, the database, their own size, the updates of their progress. Then it tries
+// for: Canvas, the database, how many there are, the updates of their progress. How large
+// they are is looked at if the probe of the activity measures it. Then it tries
 // smaller batches, fewer items at once and fewer updates, one after another, and keeps what
 // makes tasks faster.
 //
@@ -39,7 +40,7 @@ func SlowTasks(e Environment) incident.Playbook {
 			[]incident.Step{
 				{ID: "assess", Title: "Look at what tasks wait for", Phase: look1, OnFailure: incident.GoOn, Do: incident.Parallel{Collect: true, Steps: []incident.Step{
 					measuring("tasks", "Measure how long a task takes", e.tasks()),
-					look("activity", "Look at how many tasks run, and how large they are", e.Probes.Activity),
+					look("activity", "Look at how many tasks run, and at what else is measured of them", e.Probes.Activity),
 					look("canvas", "Look at how fast Canvas answers the application", e.Probes.Canvas),
 					look("canvas-host", "Look at Canvas", e.Probes.CanvasHost),
 					look("canvas-status", "Look at what is said of Canvas", e.Probes.CanvasStatus),
