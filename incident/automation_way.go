@@ -37,7 +37,8 @@ type Way struct {
 // A run is held before it is looked at for the last time, so that it begins nothing in
 // between, in whatever process it is. What this could not bring to its end, since the
 // process ended or an answer was lost, the next call does. A host calls it when a run was
-// started that may be urgent, when a run has asked something, and when the host starts.
+// started that may be urgent, when a run has asked something, when the host starts, and
+// every minute or so, since others start runs too.
 // The lock is that of the playbooks: see [Playbook].
 func (r *Runner) MakeWay(ctx context.Context, lock string) (Way, error) {
 	fail := func(err error) (Way, error) {
@@ -47,6 +48,8 @@ func (r *Runner) MakeWay(ctx context.Context, lock string) (Way, error) {
 	if err != nil {
 		return fail(err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, settleAfter/2) // then it is left to the next call
+	defer cancel()
 	for _, run := range runs { // which were begun to be put aside before
 		if err := r.settleAside(ctx, run); err != nil {
 			return fail(err)
@@ -55,9 +58,13 @@ func (r *Runner) MakeWay(ctx context.Context, lock string) (Way, error) {
 	if runs, err = r.lined(ctx, lock); err != nil {
 		return fail(err)
 	}
+	if slices.ContainsFunc(runs, asideBy) {
+		return Way{}, nil // another call is about it just now
+	}
 	urgent := -1
 	for i, run := range runs {
-		if run.State == StateQueued && (urgent < 0 || run.Severity < runs[urgent].Severity) {
+		// One that cannot be read has no severity, and one that is paused would begin nothing.
+		if run.State == StateQueued && run.Severity != 0 && run.Held == nil && (urgent < 0 || run.Severity < runs[urgent].Severity) {
 			urgent = i
 		}
 	}
@@ -66,7 +73,10 @@ func (r *Runner) MakeWay(ctx context.Context, lock string) (Way, error) {
 	}
 	way := Way{Urgent: runs[urgent]}
 	var held []RunRecord
-	for i, run := range runs[:urgent] {
+	for i, run := range runs {
+		if i == urgent || i > urgent && run.State == StateQueued {
+			continue // who has the lock may have been started a moment after the urgent one
+		}
 		why := stays(run, way.Urgent)
 		if why == "" {
 			var record RunRecord
@@ -77,7 +87,7 @@ func (r *Runner) MakeWay(ctx context.Context, lock string) (Way, error) {
 				held, way.Aside = append(held, record), append(way.Aside, run)
 			}
 		}
-		if i == 0 && why != "" {
+		if run.State != StateQueued && why != "" {
 			way.Holder, way.Why = run, why
 		}
 	}
@@ -136,6 +146,8 @@ func stays(run, urgent Run) string {
 // lost says what would be lost of a step if its run were begun anew; empty if nothing.
 func lost(s StepRun) string {
 	switch {
+	case s.By != "": // also if it was left out, or is to be made again
+		return fmt.Sprintf("a person has decided about its step %s", s.ID)
 	case !oneOf(s.Kind, KindAction, KindManual, KindApprove), oneOf(s.State, StepPending, StepSkipped, StepWaiting):
 		return ""
 	case s.State == StepFailed && s.Code == codeHeld: // it was not tried
@@ -162,7 +174,7 @@ func againID(run string) string { return "again-" + digestOf(run) }
 func (r *Runner) holdAside(ctx context.Context, run, urgent Run) (record RunRecord, why string, err error) {
 	c := Control{By: program, At: wallTime()}
 	c.Reason = fmt.Sprintf("%s%s of %s (run %s), which is more severe; it begins again after it, as run %s", asideReason, urgent.Title, urgent.Environment, urgent.ID, againID(run.ID))
-	if err := r.audit(ctx, Entry{Key: "run put aside/" + run.ID, Kind: "run put aside", Actor: program, Text: fmt.Sprintf("run %s is to be %s", run.ID, c.Reason)}); err != nil {
+	if err := r.audit(ctx, Entry{Key: "run put aside/" + run.ID + "/" + urgent.ID, Kind: "run put aside", Actor: program, Text: fmt.Sprintf("run %s is to be %s", run.ID, c.Reason)}); err != nil {
 		return record, "", err
 	}
 	const gone = "it has gone on in this moment"
@@ -181,6 +193,10 @@ func (r *Runner) holdAside(ctx context.Context, run, urgent Run) (record RunReco
 	}
 	if err == nil && why == "" {
 		why, err = r.answeredPart(ctx, record, run.Question)
+	}
+	if h := record.Held; err == nil && (h == nil || h.By != c.By || h.Reason != c.Reason || !h.At.Equal(c.At)) {
+		// A person has paused it, or another call is about it: that is not released here.
+		return record, or(why, "it is put aside by another process just now"), nil
 	}
 	if err != nil || why != "" {
 		return record, why, errors.Join(err, r.release(ctx, []RunRecord{{RunStart: RunStart{ID: run.ID}}}))
@@ -290,12 +306,14 @@ func (r *Runner) settleAside(ctx context.Context, run Run) error {
 	}
 	_, err = r.cfg.Runs.Record(ctx, againID(run.ID), -1)
 	switch {
-	case errors.Is(err, ErrNotFound):
-		return r.release(ctx, []RunRecord{record})
-	case err != nil:
+	case err != nil && !errors.Is(err, ErrNotFound):
 		return fmt.Errorf("run %s: %w", againID(run.ID), err)
 	case record.Held == nil || record.Status.Ended(): // another one was faster
 		return nil
+	case wallTime().Sub(record.Held.At) < settleAfter: // that is left to the call that holds it
+		return nil
+	case err != nil:
+		return r.release(ctx, []RunRecord{record})
 	}
 	return r.endAside(ctx, record)
 }

@@ -250,6 +250,7 @@ func TestMakingWayIsTriedAgain(t *testing.T) {
 					runs.what, runs.after = what, after
 					_, err = r.MakeWay(ctx, "production")
 					require.ErrorIs(t, err, errLame)
+					time.Sleep(time.Minute) // for so long it is left to the call that has begun it
 					_, err = r.MakeWay(ctx, "production")
 					require.NoError(t, err)
 					synctest.Wait()

@@ -163,7 +163,7 @@ func lessOfEvent(line []byte, pseudonym func(string) string) (any, error) {
 }
 
 // userInPath is where paths of Canvas name a person.
-var userInPath = regexp.MustCompile(`(?i)/(users|profile|accounts/[^/]+/users)/[^/]+`)
+var userInPath = regexp.MustCompile(`(?i)/(users|profile|about|submissions|grades|students|graders|observees|observers|accounts/[^/]+/users)/[^/]+`)
 
 // lessOfDeployment is a deployment without what people wrote.
 func lessOfDeployment(line []byte, _ func(string) string) (any, error) {

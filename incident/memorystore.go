@@ -181,6 +181,7 @@ func (m *MemoryStore) add(e Entry) Entry {
 	if n := len(c.entries); n > 0 {
 		last = c.entries[n-1]
 	}
+	e.Salt, e.Content = "", "" // those of a writer do not count
 	e = e.clone().Follow(last)
 	if e.Key != "" {
 		c.keys[e.Key] = len(c.entries)

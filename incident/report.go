@@ -87,7 +87,7 @@ type ReportDecision struct {
 // ReportRecord says whether a timeline is what was written.
 type ReportRecord struct {
 	// Entries is how many entries were read, and Head the hash of the last. Whoever kept
-	// it can prove later that nothing was changed before it.
+	// it can prove later that nothing was changed before it, but for what was redacted.
 	Entries int64  `json:"entries"`
 	Head    string `json:"head"`
 	// Verified means that each entry is as it was written, and none is missing between

@@ -69,10 +69,10 @@ func documentHeld(ctx context.Context, s Store, d Document) (bool, error) {
 	if d.Kind == kindApproval {
 		var a Approval
 		if err := json.Unmarshal(d.Data, &a); err != nil {
-			about = nil // it says of nothing that it belongs to it
-		} else {
-			about = []string{a.Incident, a.Question.Run}
+			held, err := LegalHolds(ctx, s)
+			return len(held) > 0, err // it may belong to any of them
 		}
+		about = []string{a.Incident, a.Question.Run}
 	}
 	for _, name := range about {
 		if held, err := isHeld(ctx, s, name); held || err != nil {
@@ -92,7 +92,10 @@ func documentHeld(ctx context.Context, s Store, d Document) (bool, error) {
 // steps found, and texts with a network address or a mail address in them, are redacted:
 // see [Entry.Redacted], if the store is an [EntryRedactor]. That it happened, when, and who
 // did it stays, until the incident is removed, and the chain stays one that [VerifyChain]
-// proves. An incident with a [LegalHold] loses nothing.
+// proves. An incident with a [LegalHold], or that is not over, loses nothing, nor do those that
+// were merged into it. What was recorded before there were salts cannot be redacted: see
+// [Entry.Redacted]. Documents of incidents, with their titles, and of approvals are whole until
+// they are removed.
 //
 // Names of people who work with the host stay in the record "audit": it is there to say who
 // did what. Its texts are redacted as those of timelines are.
@@ -142,7 +145,8 @@ type Retained struct {
 	// Incidents and Approvals are how many documents were removed.
 	Incidents int `json:"incidents"`
 	Approvals int `json:"approvals"`
-	// Held is how many bundles and copies were due and stay because of a hold.
+	// Held is how many bundles and copies were due and stay because of a hold, or since their
+	// incident is not over.
 	Held int `json:"held"`
 	// Strange is how many there are in the store of evidence whose names are none of
 	// evidence. They are left alone: somebody has to look at them.
@@ -161,7 +165,7 @@ func (r Retained) String() string {
 		fmt.Sprintf("%d entries were redacted", r.Entries), fmt.Sprintf("%d runs, %d incidents and %d approvals were deleted", r.Runs, r.Incidents, r.Approvals),
 	}
 	if r.Held > 0 {
-		parts = append(parts, fmt.Sprintf("%d stay because of a hold", r.Held))
+		parts = append(parts, fmt.Sprintf("%d stay because of a hold, or since their incident is not over", r.Held))
 	}
 	if r.Strange > 0 {
 		parts = append(parts, fmt.Sprintf("%d have names that are none of evidence, and were left alone", r.Strange))
@@ -205,18 +209,15 @@ func (r Retention) Apply(ctx context.Context) (Retained, error) {
 	}
 	now := wallTime()
 	plan, planned, err := r.plan(ctx, now)
-	if err == nil {
-		planned.Entries, err = r.redact(ctx, now, false)
-	}
-	if err == nil {
-		planned.Runs, err = r.forget(ctx, now, false)
-	}
 	if err != nil {
 		return Retained{}, fmt.Errorf("incident: retention: %w", err)
 	}
+	var unread [2]error // what one of them keeps from being read keeps no other from being removed
+	planned.Entries, unread[0] = r.redact(ctx, now, false)
+	planned.Runs, unread[1] = r.forget(ctx, now, false)
 	done := Retained{Held: planned.Held, Strange: planned.Strange}
 	if planned.removed() == 0 {
-		return done, nil
+		return done, errors.Join(unread[:]...)
 	}
 	if err := r.record(ctx, "retention began", "by the rule of retention there are to be removed: "+planned.due(), planned); err != nil {
 		return done, fmt.Errorf("incident: retention: nothing was removed, since it could not be recorded: %w", err)

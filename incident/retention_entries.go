@@ -1,7 +1,9 @@
 package incident
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"math"
@@ -31,22 +33,51 @@ func (r Retention) redact(ctx context.Context, now time.Time, really bool) (n in
 		n += changed
 		return err
 	}
+	var errs []error
 	for d, err := range due(ctx, r.Store, incidentKind, before) {
 		if err == nil {
 			err = entries(timelineOf(d.ID), func(e Entry) bool { return e.Kind == string(EventStepEnded) && len(e.Data) > 0 || personal(e) })
 		}
-		if err != nil {
-			return n, fmt.Errorf("incident: retention: redact what is recorded: %w", err)
-		}
+		errs = append(errs, err)
 	}
-	held, err := LegalHolds(ctx, r.Store)
+	held, err := r.heldNames(ctx)
 	if err == nil {
 		err = entries(auditChain, func(e Entry) bool { return e.At.Before(before) && !about(e, held) && personal(e) })
 	}
-	if err != nil {
+	if err = errors.Join(append(errs, err)...); err != nil {
 		return n, fmt.Errorf("incident: retention: redact what is recorded: %w", err)
 	}
 	return n, nil
+}
+
+// heldNames are the names of what is held: of incidents, and of their runs, by which alone the
+// record names an answer to a question of one.
+func (r Retention) heldNames(ctx context.Context) (map[string]LegalHold, error) {
+	names, err := LegalHolds(ctx, r.Store)
+	if err != nil {
+		return nil, err
+	}
+	add := func(name, of string) error {
+		held, err := isHeld(ctx, r.Store, of)
+		if held {
+			names[name] = LegalHold{Incident: of}
+		}
+		return err
+	}
+	for d, err := range r.Store.Documents(ctx, DocumentQuery{Kind: incidentKind}) {
+		if err = cmp.Or(err, add(d.ID, d.ID)); err != nil {
+			return nil, err
+		}
+	}
+	if r.Runs == nil {
+		return names, nil
+	}
+	for record, err := range r.Runs.List(ctx, RunQuery{Limit: math.MaxInt32}) {
+		if err = cmp.Or(err, add(record.ID, record.Labels["incident"])); err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
 }
 
 // forget removes the records of runs that ended before what is kept whole, and returns how
@@ -57,9 +88,10 @@ func (r Retention) forget(ctx context.Context, now time.Time, really bool) (n in
 		return 0, nil
 	}
 	whole, _ := r.Times()
+	var errs []error
 	for record, err := range r.Runs.List(ctx, RunQuery{Limit: math.MaxInt32}) {
 		if err != nil {
-			return n, fmt.Errorf("incident: retention: records of runs: %w", err)
+			return n, errors.Join(append(errs, fmt.Errorf("incident: retention: records of runs: %w", err))...)
 		}
 		if !record.Status.Ended() || record.Ended.After(now.Add(-whole)) {
 			continue
@@ -78,12 +110,13 @@ func (r Retention) forget(ctx context.Context, now time.Time, really bool) (n in
 		}
 		if really {
 			if err := runs.Forget(ctx, record.ID); err != nil {
-				return n, fmt.Errorf("incident: retention: a run cannot be forgotten: %w", err)
+				errs = append(errs, fmt.Errorf("incident: retention: a run cannot be forgotten: %w", err))
+				continue
 			}
 		}
 		n++
 	}
-	return n, nil
+	return n, errors.Join(errs...)
 }
 
 // dueEntries returns the numbers of entries that are to be redacted.
@@ -122,11 +155,11 @@ func personal(e Entry) bool {
 	}
 	for _, part := range maybeHost.FindAllString(text, -1) {
 		part = strings.Trim(part, ".:")
-		if host, port, found := strings.Cut(part, ":"); found && strings.Contains(host, ".") && !strings.Contains(port, ":") {
-			part = host
-		}
-		if _, err := netip.ParseAddr(part); err == nil {
-			return true
+		// "::ffff:203.0.113.9", "203.0.113.9:443", "source:203.0.113.9"
+		for _, text := range append(strings.Split(part, ":"), part) {
+			if _, err := netip.ParseAddr(strings.Trim(text, ".")); err == nil {
+				return true
+			}
 		}
 	}
 	return false

@@ -263,6 +263,31 @@ func TestRetentionHoldMeanwhile(t *testing.T) {
 	})
 }
 
+// Nothing is removed of an incident that is not over, nor of one that was merged into it or
+// into one with a hold.
+func TestRetentionKeepsWhatIsNotOver(t *testing.T) {
+	kept(t, []string{"INC-1", "INC-2", "INC-3", "INC-4", "INC-5"}, func(a *archive) {
+		put := func(id string, open bool, data string) {
+			_, err := a.store.Commit(a.Context(), incident.Change{Documents: []incident.Document{{Kind: "incident", ID: id, Open: open, Changed: time.Now(), Data: json.RawMessage(data)}}})
+			require.NoError(a, err)
+		}
+		put("INC-1", true, `{}`)
+		put("INC-2", false, `{"merged_into": "INC-1"}`)
+		put("INC-3", false, `{}`)
+		put("INC-4", false, `{"merged_into": "INC-3"}`)
+		put("INC-5", false, `{}`)
+		require.NoError(a, incident.SetLegalHold(a.Context(), a.store, incident.LegalHold{Incident: "INC-3", By: "Dev Patel", Reason: "the police ask for it"}))
+		time.Sleep(90*day + time.Hour)
+		got, err := a.rule.Apply(a.Context())
+		require.NoError(a, err)
+		assert.Equal(a, incident.Retained{Redacted: 1, Held: 4}, got)
+		assert.NotContains(a, a.names(), "INC-5 whole")
+		for _, id := range []string{"INC-1", "INC-2", "INC-3", "INC-4"} {
+			assert.Contains(a, a.names(), id+" whole")
+		}
+	})
+}
+
 // What is recorded of an incident that is over loses what may be about somebody, and stays one
 // chain that is proven: what happened, when, and who did it.
 func TestRetentionOfWhatIsRecorded(t *testing.T) {

@@ -232,7 +232,8 @@ func (r *Runner) Start(ctx context.Context, q Request) (Run, error) {
 	}
 	text := fmt.Sprintf("starts %s in %s as run %s", p.Name, p.Environment, start.ID)
 	data := marshal(q)
-	key := "run started/" + start.ID + "/" + digestOf(by, string(data)) // the same request again is the same command
+	q.Parameters = nil                                                        // the key stays when what was asked is redacted
+	key := "run started/" + start.ID + "/" + digestOf(by, string(marshal(q))) // the same request again is the same command
 	if err := r.audit(ctx, Entry{Key: key, Kind: "run started", Actor: by, Text: text, Data: data}); err != nil {
 		return Run{}, err
 	}
@@ -407,6 +408,9 @@ func (r *Runner) control(ctx context.Context, id string, c Control, what string,
 	record, err := r.record(ctx, id)
 	if err != nil {
 		return fmt.Errorf("incident: run %s: %w", id, err)
+	}
+	if h := record.Held; h != nil && what != "cancelled" && h.By == program && strings.HasPrefix(h.Reason, asideReason) {
+		return fmt.Errorf("incident: run %s was not %s, since it is just %s: %w", id, what, h.Reason, ErrStale)
 	}
 	c.At = wallTime()
 	text := fmt.Sprintf("run %s is %s: %s", id, what, c.Reason)

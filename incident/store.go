@@ -201,15 +201,24 @@ type EntryRedactor interface {
 // missing.
 var ErrBroken = errors.New("the record was changed")
 
+// Follows reports whether the entry is as it was written, and stands after another one; the
+// zero entry is the beginning.
+func (e Entry) Follows(last Entry) bool {
+	return e.Seq == last.Seq+1 && e.Prior == last.Hash && e.Hash == e.digest()
+}
+
 // VerifyChain returns how many entries a chain has, and its last hash. The error wraps
 // [ErrBroken] and says where, if an entry is not as it was written, or is missing in the
-// middle. That the end was cut off shows only to who has kept a later hash.
+// middle. That the end was cut off shows only to who has kept a later hash. An entry that was
+// redacted is as it was written but for what it said: that it was redacted shows, since it has
+// Content, and not by whom. Whoever can write to the store can redact, and can not put
+// anything else in its place.
 func VerifyChain(entries iter.Seq2[Entry, error]) (last Entry, err error) {
 	for e, err := range entries {
 		if err != nil {
 			return last, err
 		}
-		if e.Seq != last.Seq+1 || e.Prior != last.Hash || e.Hash != e.digest() {
+		if !e.Follows(last) {
 			return last, fmt.Errorf("%w: chain %s, entry %d, after entry %d", ErrBroken, e.Chain, e.Seq, last.Seq)
 		}
 		last = e

@@ -81,6 +81,7 @@ func TestHashIsTheSameForEver(t *testing.T) {
 	second.Prior, second.Hash = first.Hash, "9cf252de3a5b36dd85f30c400820b89d425e5fd1a014faf430298f7ef1573902"
 	_, err := incident.VerifyChain(sequence([]incident.Entry{first, second}))
 	require.NoError(t, err)
+	assert.True(t, second.Follows(first), "as who reads a part of a chain asks")
 	assert.Equal(t, first, first.Redacted(), "they cannot be redacted")
 }
 

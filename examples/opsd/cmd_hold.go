@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
@@ -89,14 +90,18 @@ func (h *hostAPI) holds(c *command) (any, error) {
 	return list, nil
 }
 
-// setHold sets a hold of an incident that there is.
+// setHold sets a hold of an incident, or of a run, that there is.
 func (h *hostAPI) setHold(c *command) (any, error) {
 	var body holdBody
 	if err := c.read(&body); err != nil {
 		return nil, err
 	}
 	id := c.r.PathValue("id")
-	if _, err := h.service.host.Manager().Incident(c.ctx, id); err != nil {
+	_, err := h.service.host.Manager().Incident(c.ctx, id)
+	if errors.Is(err, incident.ErrNotFound) {
+		_, err = h.service.host.Runner().Run(c.ctx, id) // evidence of a run without an incident has its name
+	}
+	if err != nil {
 		return nil, err
 	}
 	return nil, incident.SetLegalHold(c.ctx, h.service.state.store, incident.LegalHold{Incident: id, By: c.actor.Name, Reason: body.Comment})

@@ -41,6 +41,7 @@ func (f folder) write(ctx context.Context, name string, write func(w io.Writer) 
 	if err := os.MkdirAll(string(f), 0o700); err != nil {
 		return fmt.Errorf("opsd: the folder cannot be made: %w", err)
 	}
+	f.sweep()
 	to, err := os.CreateTemp(string(f), writing+"*")
 	if err != nil {
 		return fmt.Errorf("opsd: keep %s: %w", name, err)
@@ -57,6 +58,19 @@ func (f folder) write(ctx context.Context, name string, write func(w io.Writer) 
 		return fmt.Errorf("opsd: keep %s: %w", name, err)
 	}
 	return errors.Join(to.Close(), f.sync())
+}
+
+// sweep removes what a crash has left that was not whole.
+func (f folder) sweep() {
+	entries, err := os.ReadDir(string(f))
+	if err != nil {
+		return // whoever writes next is told
+	}
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && strings.HasPrefix(e.Name(), writing) && time.Since(info.ModTime()) > 24*time.Hour {
+			_ = os.Remove(filepath.Join(string(f), e.Name()))
+		}
+	}
 }
 
 // sync makes what was renamed or removed survive a crash of the machine.
@@ -84,7 +98,7 @@ func (f folder) names() ([]string, error) {
 		}
 		name, err := url.PathUnescape(e.Name())
 		if err != nil || fileName(name) != e.Name() {
-			name = e.Name() // somebody else put it there
+			name = "./" + e.Name() // somebody else put it there: it has no name of ours
 		}
 		names = append(names, name)
 	}
@@ -213,7 +227,7 @@ func (d dumps) prune(ctx context.Context) error {
 	var errs []error
 	for i, old := range all {
 		if i >= leastDumps && time.Since(old.Receipt.Time) > d.keep {
-			errs = append(errs, d.receipts.remove(receiptOf(old.Name)), d.dumps.remove(old.Name))
+			errs = append(errs, d.dumps.remove(old.Name), d.receipts.remove(receiptOf(old.Name))) // a receipt that a crash leaves has nothing in it
 		}
 	}
 	return errors.Join(errs...)

@@ -11,7 +11,7 @@ import (
 type chainPage struct {
 	Entries []incident.Entry `json:"entries" api:"never null" about:"In the order in which they were recorded."`
 	// Record is about all that was read to find them.
-	Record incident.ReportRecord `json:"record" about:"Whether the record is as it was written. Without after it is about the whole record, and with it about these entries and the one before. Who keeps head can prove later that nothing before it was changed."`
+	Record incident.ReportRecord `json:"record" about:"Whether the record is as it was written. Without after it is about the whole record, and with it about these entries and the one before. Who keeps head can prove later that nothing before it was changed, but for what was redacted."`
 	More   bool                  `json:"more" about:"There are more after them: ask again with after."`
 }
 
@@ -78,16 +78,7 @@ func (p *pager) read(entries iter.Seq2[incident.Entry, error]) error {
 
 // broken says what is wrong with an entry that stands after another one, or nothing.
 func broken(e, last incident.Entry) string {
-	after := func(yield func(incident.Entry, error) bool) { yield(e, nil) }
-	if last.Seq == 0 {
-		if _, err := incident.VerifyChain(after); err != nil {
-			return err.Error()
-		}
-		return ""
-	}
-	want := e.Follow(last)
-	same := e.Actor == want.Actor && e.Text == want.Text && e.At.Equal(want.At) // what Follow would have cut
-	if !same || e.Seq != want.Seq || e.Prior != want.Prior || e.Hash != want.Hash {
+	if !e.Follows(last) {
 		return incident.ErrBroken.Error() + " at the entry after " + strconv.FormatInt(last.Seq, 10)
 	}
 	return ""

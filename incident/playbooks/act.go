@@ -158,12 +158,20 @@ func (e Environment) rollback(id, looked string) incident.Step {
 				if err != nil {
 					return nil, false, err
 				}
-				return e.came(ctx, s, seen.Newest[0].ID, func(d incident.Deployment) (bool, error) {
+				other := ""
+				back, did, err := e.came(ctx, s, seen.Newest[0].ID, func(d incident.Deployment) (bool, error) {
 					if d.Commit+d.Image == "" || to.Commit+to.Image == "" {
 						return false, fmt.Errorf("deployment %s came since, and whether it is the rollback cannot be told: the platform does not say what it runs", d.ID)
 					}
+					if !same(d, to) && !failed(d) && (seen.Current == nil || !same(d, *seen.Current)) {
+						other = cmp.Or(other, d.ID)
+					}
 					return same(d, to), nil
 				})
+				if err == nil && !did && other != "" { // perhaps what mends it, while this waited for a person
+					err = fmt.Errorf("somebody has deployed another version since, with deployment %s: go back, and look again, before anything is rolled back", other)
+				}
+				return back, did, err
 			},
 			Preview: func(_ context.Context, s *incident.Scope) (incident.Effect, error) {
 				to, seen, err := target(s)

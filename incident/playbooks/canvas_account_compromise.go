@@ -38,8 +38,8 @@ func (c CanvasCredentials) needs(e Environment) []incident.Need {
 // CanvasAccountCompromise is the playbook for a developer key of Canvas, or what belongs to
 // it, that somebody else uses. Those who answer for security are told at once, with the
 // time until which a notifiable breach has to be settled; the audit log and the page views
-// are read, and evidence is preserved, before anything is changed, which takes minutes in
-// which a person has to approve anyway, and does not keep them from it if it fails. Once a
+// are read, and evidence is preserved, before anything is changed, which takes at most some
+// minutes: people are asked after it, also if it fails. Once a
 // person has approved that nobody can launch the tool until there is a new one, the key is
 // switched off; a new key and a new private key take its place; sessions are ended, and the
 // administrators of Canvas are told.
@@ -57,6 +57,7 @@ func CanvasAccountCompromise(e Environment, desk SecurityDesk, canvas CanvasCred
 		replacing(e.traces("traces"), "Review Canvas audit logs for suspicious activity"),
 		e.pageViews("page-views"),
 	}
+	steps[len(steps)-1].Timeout = 2 * time.Minute // somebody uses the key meanwhile
 	if desk.Preserve != nil {
 		before := goingOn(desk.preserve("preserve", e))
 		before.Timeout, before.Attempts = 5*time.Minute, 1 // somebody uses the key meanwhile

@@ -67,6 +67,7 @@ func CanvasMaintenance(e Environment) incident.Playbook {
 					},
 				}},
 				withWhen(e.tell("tell-begun", "in_progress", e.maintenanceText("Canvas is in maintenance")), decided("degrade", "wait")),
+				withWhen(e.waitToDeploy("wait-to-degrade", d), both(decided("degrade"), func(s *incident.Scope) (bool, string) { return planned(s), "it was looked at just now" })),
 			},
 			degrade,
 			[]incident.Step{

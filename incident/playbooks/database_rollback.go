@@ -62,6 +62,8 @@ func (e Environment) databaseDecisionAgain(d Defaults) incident.Step {
 				return Decision{done(first.Action), "it works again: " + database.String()}, nil
 			case server.Cause == health.CauseAssertion || noRoom(server) || server.Cause == causeStarting:
 				return nil, fmt.Errorf("the server has another trouble than at first (%s): start this playbook again", server)
+			case database.Status.OK() && server.Status == health.Unknown && server.Cause == "":
+				return nil, fmt.Errorf("the application gets through again, and the server could not be looked at: %s", server)
 			case !serverWorks(server) && first.Action == "roll back":
 				return nil, fmt.Errorf("the server does not work any more (%s), so that nothing is rolled back: start this playbook again", server)
 			case !serverWorks(server):

@@ -70,8 +70,14 @@ func (f *Earlier) add(run incident.Run) {
 		}
 	}
 	// A restart of which nobody knows whether it happened may have.
-	if s := run.Step("restart.restart"); s != nil && (s.State == incident.StepDone || s.State == incident.StepUnknown) && s.Ended.After(f.Restart) {
-		f.Restart, f.Run = s.Ended, run.ID
+	if s := run.Step("restart.restart"); s != nil && (s.State == incident.StepDone || s.State == incident.StepUnknown) {
+		at := s.Ended
+		if at.IsZero() { // the run was cancelled in the middle of it
+			at = s.Began
+		}
+		if at.After(f.Restart) {
+			f.Restart, f.Run = at, run.ID
+		}
 	}
 	var d Decision
 	if s := did("decide"); s != nil && json.Unmarshal(s.Output, &d) == nil && (d.Action == freeMemory || d.Action == holdLeak) {

@@ -128,15 +128,18 @@ func (e Environment) views(ctx context.Context, users []string, from, to time.Ti
 		return v, last
 	}
 	v.Addresses, v.Programs, v.Paths = tallies(addresses), tallies(programs), tallies(paths)
-	late := make(map[string]int)
-	for _, a := range v.Addresses {
-		if known[a.Name] || v.Cut {
+	late, fresh := make(map[string]int), make(map[string]int)
+	for address, n := range addresses { // also those that are none of the most frequent
+		if known[address] || v.Cut {
 			continue // of what was cut nobody knows what was there before
 		}
-		v.Late = append(v.Late, a.Name)
-		for path, n := range asked[a.Name] {
+		fresh[address] = n
+		for path, n := range asked[address] {
 			late[path] += n
 		}
+	}
+	for _, a := range tallies(fresh) {
+		v.Late = append(v.Late, a.Name)
 	}
 	v.LatePaths = tallies(late)
 	return v, nil

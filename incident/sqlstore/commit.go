@@ -156,7 +156,7 @@ func add(ctx context.Context, tx sqlmigrate.Tx, entries []incident.Entry) ([]inc
 			}
 		}
 		if !ok {
-			e.Data = slices.Clone(e.Data)
+			e.Data, e.Salt, e.Content = slices.Clone(e.Data), "", "" // those of a writer do not count
 			there = e.Follow(last[e.Chain])
 			last[e.Chain] = there
 			grown = append(grown, there)

@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -111,6 +112,21 @@ func (h *Host) makeWay(ctx context.Context, environment string) {
 		}
 		return nil
 	})
+}
+
+// tend finishes every minute what a crash or an error has cut off, and lets the most severe
+// run begin, whoever started it.
+func (h *Host) tend(ctx context.Context) error {
+	for {
+		select {
+		case <-time.After(time.Minute):
+		case <-ctx.Done():
+			return nil
+		}
+		if err := errors.Join(h.runner.Reconcile(ctx), h.finishWays(ctx)); err != nil && ctx.Err() == nil {
+			h.cfg.Logger.WarnContext(ctx, "what was cut off is not finished; it is tried again", "error", err)
+		}
+	}
 }
 
 // finishWays brings to its end what another process has begun of making way.

@@ -56,7 +56,10 @@ func (h *Host) Start(ctx context.Context) error {
 		func() error { return engine.Start(ctx) },
 		func() error { return h.cfg.Runs.Launch(ctx, programs) },
 		func() error { return h.runner.Reconcile(ctx) },
-		func() error { return h.finishWays(ctx) },
+		func() error {
+			h.background(ctx, "finish what was cut off", h.tend)
+			return h.finishWays(ctx)
+		},
 		func() error { return h.manager.Start(ctx) },
 		func() error { return h.scheduler.Start(ctx) },
 		func() error { h.feed.Store(newFeed(engine)); return h.watch(ctx) },
