@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"strings"
 
@@ -180,7 +179,7 @@ func (p *program) client(c *cli.Command) (*client, error) {
 	if token.IsZero() {
 		return nil, usage("OPSD_TOKEN is not set: it says who you are, and the configuration gives it to you")
 	}
-	return &client{base: strings.TrimSuffix(base, "/"), token: token, http: http.DefaultClient}, nil
+	return &client{base: strings.TrimSuffix(base, "/"), token: token, http: direct()}, nil
 }
 
 // message is an error for people.

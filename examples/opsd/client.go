@@ -26,6 +26,12 @@ type client struct {
 	http  *http.Client
 }
 
+// direct follows no redirect: a command would become a question by it, whose answer looks as
+// if the command was carried out, and the token would go to somebody who was not named.
+func direct() *http.Client {
+	return &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
 // notRunning means that nothing answers there.
 type notRunning struct {
 	base string
@@ -108,6 +114,9 @@ func (c *client) send(ctx context.Context, method, path string, body any) (*http
 		return resp, nil
 	}
 	defer resp.Body.Close()
+	if to, err := resp.Location(); err == nil && resp.StatusCode < 400 {
+		return nil, fmt.Errorf("opsd: %s redirects to %s, and nothing was asked there: give that as -server", c.base, strings.TrimSuffix(to.Redacted(), path))
+	}
 	p := &httpapi.Problem{}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(p); err != nil || p.Code == "" {
 		return nil, fmt.Errorf("opsd: %s answered with status %d, and is no opsd", c.base, resp.StatusCode)

@@ -90,19 +90,27 @@ func (h *hostAPI) holds(c *command) (any, error) {
 	return list, nil
 }
 
+// errNoReason is of a hold without a comment.
+var errNoReason = errors.New("a comment that says why is required")
+
 // setHold sets a hold of an incident, or of a run, that there is.
 func (h *hostAPI) setHold(c *command) (any, error) {
 	var body holdBody
 	if err := c.read(&body); err != nil {
 		return nil, err
 	}
+	if strings.TrimSpace(body.Comment) == "" {
+		return nil, invalid(errNoReason)
+	}
 	id := c.r.PathValue("id")
 	_, err := h.service.host.Manager().Incident(c.ctx, id)
-	if errors.Is(err, incident.ErrNotFound) {
-		_, err = h.service.host.Runner().Run(c.ctx, id) // evidence of a run without an incident has its name
+	if errors.Is(err, incident.ErrNotFound) { // evidence of a run without an incident has its name
+		if _, run := h.service.host.Runner().Run(c.ctx, id); !errors.Is(run, incident.ErrNotFound) {
+			err = run
+		}
 	}
 	if err != nil {
-		return nil, err
+		return nil, &unsent{err}
 	}
 	return nil, incident.SetLegalHold(c.ctx, h.service.state.store, incident.LegalHold{Incident: id, By: c.actor.Name, Reason: body.Comment})
 }
@@ -112,6 +120,9 @@ func (h *hostAPI) liftHold(c *command) (any, error) {
 	var body holdBody
 	if err := c.read(&body); err != nil {
 		return nil, err
+	}
+	if strings.TrimSpace(body.Comment) == "" {
+		return nil, invalid(errNoReason)
 	}
 	return nil, incident.LiftLegalHold(c.ctx, h.service.state.store, c.r.PathValue("id"), c.actor.Name, body.Comment)
 }

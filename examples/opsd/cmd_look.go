@@ -178,8 +178,12 @@ func (p *program) playbooks(ctx context.Context, c *cli.Command) error {
 			if c.Bool("json") {
 				return p.json(listed(b))
 			}
-			p.printf("%s\n", b.Markdown())
+			p.heading(s)
+			p.printf("%s\n", lines(b.Markdown()))
 			return nil
+		}
+		if !c.Bool("json") {
+			p.heading(s)
 		}
 		t := p.table()
 		paint := p.paint(c)
@@ -221,7 +225,7 @@ func (p *program) plan(ctx context.Context, c *cli.Command) error {
 			return p.json(plan)
 		}
 		p.heading(s)
-		p.printf("%s\n", strings.TrimSpace(plan.Markdown()))
+		p.printf("%s\n", lines(strings.TrimSpace(plan.Markdown())))
 		if len(plan.Problems) > 0 {
 			return quiet{exitNot}
 		}
@@ -257,6 +261,9 @@ func (p *program) logs(ctx context.Context, c *cli.Command) error {
 		if since := c.Duration("since"); since > 0 {
 			q.From = time.Now().Add(-since)
 		}
+		if !c.Bool("json") {
+			p.heading(s)
+		}
 		for l, err := range e.Logs.Logs(ctx, q) {
 			if err != nil {
 				return fmt.Errorf("opsd: the logs of %s: %w", e.Name, err)
@@ -267,7 +274,7 @@ func (p *program) logs(ctx context.Context, c *cli.Command) error {
 				}
 				continue
 			}
-			p.printf("%s  %-5s  %s\n", l.Time.In(s.zone).Format("2006-01-02 15:04:05"), l.Level, l.Message)
+			p.printf("%s  %-5s  %s\n", l.Time.In(s.zone).Format("2006-01-02 15:04:05"), oneLine(l.Level), oneLine(l.Message))
 		}
 		return nil
 	})

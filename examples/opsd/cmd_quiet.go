@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"go.acu.edu.au/runbook/alert"
+	"go.acu.edu.au/runbook/incident/httpapi"
 )
 
 func (p *program) quietCommands() []*cli.Command {
@@ -157,12 +159,17 @@ func (p *program) notifyTest(ctx context.Context, c *cli.Command) error {
 	t, paint, code := p.table(), p.paint(c), exitDone
 	for _, target := range targets {
 		err := api.post(ctx, "/api/host/notify/"+url.PathEscape(target), nil, nil)
-		if err != nil && codeOf(err) == exitCouldNot {
-			return err // it cannot be asked at all
+		answer, answered := errors.AsType[*httpapi.Problem](err)
+		if err != nil && codeOf(err) == exitCouldNot && (!answered || answer.Code != "could-not-ask") {
+			return err // opsd cannot be asked at all
 		}
 		text := paint.in(green, "arrived")
 		if err != nil {
-			text, code = paint.bad("did not arrive: "+strings.TrimPrefix(message(err), "opsd: ")), codeOf(err)
+			what := "did not arrive: "
+			if codeOf(err) == exitUnknown {
+				what = "may have arrived: "
+			}
+			text, code = paint.bad(what+strings.TrimPrefix(message(err), "opsd: ")), codeOf(err)
 		}
 		if c.Bool("json") {
 			if err := p.json(map[string]any{"target": target, "arrived": err == nil, "error": errorText(err)}); err != nil {

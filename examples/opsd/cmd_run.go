@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
+	"maps"
 	"net/url"
 	"strings"
 	"time"
@@ -67,6 +67,10 @@ func (p *program) start(playbook string) cli.ActionFunc {
 
 // launch starts a run, in the running opsd or here.
 func (p *program) launch(ctx context.Context, c *cli.Command, playbook string, parameters map[string]string) error {
+	all := map[string]string{}
+	maps.Copy(all, c.StringMap("parameter")) // also with commands that give some themselves
+	maps.Copy(all, parameters)
+	parameters = all
 	if !c.Bool("here") {
 		api, err := p.client(c)
 		if err != nil {
@@ -91,16 +95,23 @@ func (p *program) launch(ctx context.Context, c *cli.Command, playbook string, p
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
 	address, served := make(chan string, 1), make(chan error, 1)
-	go func() { served <- v.serve(serving, func(a string) { address <- a }) }()
+	go func() {
+		served <- v.serve(serving, func(a string) { address <- a })
+		stop() // nobody waits for what has ended
+	}()
 	var result error
 	select {
 	case at := <-address:
-		result = p.asService(ctx, c, v, at, playbook, parameters)
+		result = p.asService(serving, c, v, at, playbook, parameters)
 	case err := <-served:
 		return err
 	}
 	stop()
-	return errors.Join(result, <-served)
+	err = <-served
+	if err != nil && ctx.Err() == nil && errors.Is(result, context.Canceled) {
+		return err // which is why it was not waited for any more
+	}
+	return errors.Join(result, err)
 }
 
 // asService starts a run in the service of this process.
@@ -117,7 +128,7 @@ func (p *program) asService(ctx context.Context, c *cli.Command, v *service, add
 			return ctx.Err()
 		}
 	}
-	return p.startAndFollow(ctx, c, &client{base: address, token: token, http: http.DefaultClient}, playbook, parameters)
+	return p.startAndFollow(ctx, c, &client{base: address, token: token, http: direct()}, playbook, parameters)
 }
 
 // startAndFollow starts a run, and follows it unless that is not wanted.
@@ -179,7 +190,7 @@ func (p *program) runs(ctx context.Context, c *cli.Command) error {
 			if err := api.get(ctx, "/api/v1/runs/"+url.PathEscape(id)+"/document", &text); err != nil {
 				return err
 			}
-			p.printf("%s\n", strings.TrimSpace(text))
+			p.printf("%s\n", lines(strings.TrimSpace(text)))
 			return nil
 		}
 		return p.follow(ctx, c, api, id)

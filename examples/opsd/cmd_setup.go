@@ -35,7 +35,7 @@ func (p *program) setupCommands() []*cli.Command {
 				},
 				{
 					Name: "restore", Usage: "put a copy in place of the state, while no opsd runs", ArgsUsage: "FOLDER", Flags: []cli.Flag{stateFlag()},
-					Description: "What there was is kept beside it, in a folder that says when. Whatever happened after the copy was made is unknown to it: runs that were under way then go on from there, and look before they act.", Action: p.stateRestore,
+					Description: "What there was is kept in it, in a folder that says when; what is no state, as the kill file, stays. Whatever happened after the copy was made is unknown to it: runs that were under way then go on from there, and look before they act.", Action: p.stateRestore,
 				},
 			},
 		},
@@ -69,6 +69,9 @@ func (p *program) stateFolder(c *cli.Command) (string, error) {
 	s, err := p.settings(c)
 	if err != nil {
 		return "", err
+	}
+	if s.State.Folder == "" && s.Estate != nil && s.State.Postgres.IsZero() {
+		return "", usage("give -state: the state of the embedded estate goes with its process")
 	}
 	if s.State.Folder == "" {
 		return "", fmt.Errorf("opsd: the state is in PostgreSQL: copy it with pg_dump, the schemas dbos and that of the tables runbook_")

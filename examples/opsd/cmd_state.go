@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -96,22 +97,60 @@ func (p *program) stateRestore(ctx context.Context, c *cli.Command) (err error) 
 		if err := unused(ctx, to); err != nil {
 			return err
 		}
-		aside := filepath.Clean(to) + ".before-" + time.Now().UTC().Format("20060102T150405Z")
-		if err := os.Rename(to, aside); err != nil {
-			return fmt.Errorf("opsd: what there is could not be put aside, and nothing was changed: %w", err)
-		}
-		p.printf("What there was is in %s.\n", aside)
 	}
 	if err := os.MkdirAll(to, 0o700); err != nil {
 		return fmt.Errorf("opsd: %w", err)
 	}
+	aside, err := putAside(to)
+	if err != nil {
+		return err
+	}
+	if aside != "" {
+		p.printf("What there was is in %s.\n", aside)
+	}
 	for _, name := range stateFiles() {
 		if err := copyFile(filepath.Join(from, name), filepath.Join(to, name)); err != nil {
-			return fmt.Errorf("opsd: the state in %s is not whole: %w", to, err)
+			return fmt.Errorf("opsd: the state in %s is not whole, so start no opsd with it: remove what was copied, and restore again: %w", to, err)
 		}
 	}
 	p.printf("The state in %s is that of the copy. What happened since is not in it.\n", to)
 	return nil
+}
+
+// putAside moves the files of the state, and nothing else of their folder, which may be the
+// top of a volume and have the kill file in it, to a new folder in it. That is empty if there
+// is no file to move.
+func putAside(folder string) (aside string, err error) {
+	var there []string
+	for _, name := range stateFiles() {
+		for _, suffix := range []string{"", "-wal", "-shm"} {
+			if _, err := os.Lstat(filepath.Join(folder, name+suffix)); err == nil {
+				there = append(there, name+suffix)
+			}
+		}
+	}
+	if len(there) == 0 {
+		return "", nil
+	}
+	aside = filepath.Join(folder, "before-"+time.Now().UTC().Format("20060102T150405Z"))
+	if err := os.Mkdir(aside, 0o700); err != nil {
+		return "", fmt.Errorf("opsd: what there is could not be put aside, and nothing was changed: %w", err)
+	}
+	for i, name := range there {
+		if err := os.Rename(filepath.Join(folder, name), filepath.Join(aside, name)); err != nil {
+			return "", fmt.Errorf("opsd: %s could not be put aside, and nothing is restored; moved to %s: %s; still in %s: %s; move all of them to one place before an opsd is started: %w",
+				name, aside, orNothing(there[:i]), folder, strings.Join(there[i:], ", "), err)
+		}
+	}
+	return aside, nil
+}
+
+// orNothing lists names.
+func orNothing(names []string) string {
+	if len(names) == 0 {
+		return "nothing"
+	}
+	return strings.Join(names, ", ")
 }
 
 // unused returns an error if an opsd has the state.

@@ -60,6 +60,9 @@ func (p *program) promote(ctx context.Context, c *cli.Command) error {
 	if from == to {
 		return usage("-from and -environment are the same: %s", to)
 	}
+	if c.String("config") == "" && c.String("server") != "" && !c.Bool("here") {
+		return usage("promote asks the platform itself what runs in %s: give -config, or say which commit with opsd deploy -commit", from)
+	}
 	commit := ""
 	err := p.looking(ctx, c, func(_ *settings, h *host.Host) error {
 		e, err := environmentOf(h, from)

@@ -212,12 +212,18 @@ func orNone[T incident.Ticketer](t T, err error) (incident.Ticketer, error) {
 	return t, nil
 }
 
-// silent are channels that tell nobody, for commands that only look.
-func silent() host.Channels {
-	nobody := func(string) (alert.Notifier, error) {
-		return alert.NotifierFunc(func(context.Context, alert.Notification) (alert.Receipt, error) { return "", nil }), nil
+// silent are channels that tell nobody, for commands that only look. They are made as those
+// that do, so that what is wrong with them is found.
+func silent(c host.Channels) host.Channels {
+	nobody := func(make func(string) (alert.Notifier, error)) func(string) (alert.Notifier, error) {
+		return func(to string) (alert.Notifier, error) {
+			if _, err := make(to); err != nil {
+				return nil, err
+			}
+			return alert.NotifierFunc(func(context.Context, alert.Notification) (alert.Receipt, error) { return "", nil }), nil
+		}
 	}
-	return host.Channels{Chat: nobody, Mail: nobody, Phone: nobody}
+	return host.Channels{Chat: nobody(c.Chat), Mail: nobody(c.Mail), Phone: nobody(c.Phone)}
 }
 
 // defaults are the limits of the procedures.

@@ -142,7 +142,14 @@ func TestTheServiceOnRailway(t *testing.T) {
 	assert.Equal(t, "/readyz", value("healthcheckPath"))
 	assert.True(t, strings.HasPrefix(value("OPSD_CONFIG"), "/state/"), "on the volume")
 	assert.Contains(t, string(text), `"/state": state`)
-	for _, m := range regexp.MustCompile(`(OPSD_\w+): preserve\(\)`).FindAllStringSubmatch(string(text), -1) {
-		assert.Contains(t, string(sample), "env: "+m[1]+"}", "nothing in the configuration of init reads it")
+	_, port, _ := strings.Cut(defaultListen, ":")
+	assert.Equal(t, port, value("PORT"))
+	declared, read := make(map[string]bool), make(map[string]bool)
+	for _, m := range regexp.MustCompile(`(\w+): preserve\(\)`).FindAllStringSubmatch(string(text), -1) {
+		declared[m[1]] = true
 	}
+	for _, m := range regexp.MustCompile(`(?m)^[^#\n]*\{env: (\w+)\}`).FindAllStringSubmatch(string(sample), -1) {
+		read[m[1]] = true
+	}
+	assert.Equal(t, read, declared, "an apply deletes what is not declared, and what nothing reads is no use")
 }

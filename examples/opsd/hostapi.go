@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/alert"
 	"go.acu.edu.au/runbook/health"
 	"go.acu.edu.au/runbook/incident"
@@ -56,14 +57,12 @@ func newHostAPI(v *service, a httpapi.Authenticator) http.Handler {
 	on("POST /api/host/holds/{id}/lift", httpapi.Approve, h.liftHold)
 	on("GET /api/host/drafts", httpapi.Read, func(*command) (any, error) { return v.host.Router().Drafts(), nil })
 	on("POST /api/host/drafts/{id}/send", httpapi.Approve, func(c *command) (any, error) {
-		return nil, h.charge(func() error { return v.host.Router().Approve(c.ctx, c.r.PathValue("id"), c.actor.Name) })
+		return nil, h.draft(c, v.host.Router().Approve)
 	})
 	on("POST /api/host/drafts/{id}/discard", httpapi.Approve, func(c *command) (any, error) {
-		return nil, h.charge(func() error { return v.host.Router().Discard(c.ctx, c.r.PathValue("id"), c.actor.Name) })
+		return nil, h.draft(c, v.host.Router().Discard)
 	})
-	on("POST /api/host/notify/{target}", httpapi.Operate, func(c *command) (any, error) {
-		return nil, h.charge(func() error { return v.host.Router().Test(c.ctx, c.r.PathValue("target"), c.actor.Name) })
-	})
+	on("POST /api/host/notify/{target}", httpapi.Operate, h.notify)
 	mux.HandleFunc("/api/host/", func(w http.ResponseWriter, r *http.Request) {
 		h.problem(w, &httpapi.Problem{Status: http.StatusNotFound, Code: "not-found", Title: "There is no such thing", Detail: "nothing of opsd is at this path, or not with " + r.Method})
 	})
@@ -117,7 +116,7 @@ func (h *hostAPI) serve(w http.ResponseWriter, r *http.Request, verb httpapi.Ver
 	}
 	result, err := do(c)
 	if err != nil {
-		h.problem(w, h.problemOf(err))
+		h.problem(w, problemOf(err, r.Method == http.MethodPost))
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
@@ -145,21 +144,80 @@ func (h *hostAPI) problem(w http.ResponseWriter, p *httpapi.Problem) {
 	_ = json.NewEncoder(w).Encode(p) // whoever asked is gone
 }
 
-// problemOf says what went wrong.
-func (h *hostAPI) problemOf(err error) *httpapi.Problem {
+// wrong marks the error of a request in which something is wrong: nothing was done.
+type wrong struct{ error }
+
+func (e *wrong) Unwrap() error { return e.error }
+
+// invalid marks an error, if there is one, as that of a request in which something is wrong.
+func invalid(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &wrong{err}
+}
+
+// unsent marks an error of something that a command read before it did anything.
+type unsent struct{ error }
+
+func (e *unsent) Unwrap() error { return e.error }
+
+// SafeToRetry says that nothing was done.
+func (e *unsent) SafeToRetry() bool { return true }
+
+// problemOf says what went wrong. An error of a command that says neither that it was refused
+// nor that it is safe to repeat it leaves open whether it happened.
+func problemOf(err error, command bool) *httpapi.Problem {
 	if p, ok := errors.AsType[*httpapi.Problem](err); ok {
 		return p
 	}
-	p := &httpapi.Problem{Status: http.StatusUnprocessableEntity, Code: "invalid", Title: "That is not possible", Detail: err.Error()}
+	p := &httpapi.Problem{Status: http.StatusServiceUnavailable, Code: "could-not-ask", Title: "It could not be asked", Detail: "nothing was changed, try again in a moment: " + err.Error()}
+	_, isWrong := errors.AsType[*wrong](err)
 	switch {
+	case isWrong:
+		p.Status, p.Code, p.Title, p.Detail = http.StatusUnprocessableEntity, "invalid", "That is not possible", err.Error()
+		return p
 	case errors.Is(err, incident.ErrNotFound), errors.Is(err, alert.ErrNoSilence), errors.Is(err, alert.ErrNoDraft), errors.Is(err, alert.ErrNoAlert):
 		p.Status, p.Code, p.Title = http.StatusNotFound, "not-found", "There is no such thing"
 	case errors.Is(err, incident.ErrStale):
 		p.Status, p.Code, p.Title = http.StatusConflict, "stale", "It has changed meanwhile"
 	case errors.Is(err, alert.ErrRefused):
 		p.Status, p.Code, p.Title = http.StatusUnprocessableEntity, "refused", "The other side said no"
+	case errors.Is(err, alert.ErrStopped), errors.Is(err, runbook.ErrReadOnly):
+		return p
+	case command && !runbook.SafeToRetry(err):
+		p.Status, p.Code, p.Title = http.StatusBadGateway, "outcome-unknown", "It is not known whether it happened"
+		p.Detail = "it is not known whether it happened, look before doing it again: " + err.Error()
+		return p
+	default:
+		return p
 	}
+	p.Detail = err.Error()
 	return p
+}
+
+// draft does something with a draft. One that is still there was left as it is.
+func (h *hostAPI) draft(c *command, do func(ctx context.Context, id, by string) error) error {
+	id := c.r.PathValue("id")
+	return h.charge(func() error {
+		err := do(c.ctx, id, c.actor.Name)
+		if err != nil && !errors.Is(err, alert.ErrStopped) && slices.ContainsFunc(h.service.host.Router().Drafts(), func(d alert.Draft) bool { return d.ID == id }) {
+			return invalid(err)
+		}
+		return err
+	})
+}
+
+// notify sends a message to try a target. An error of the channel says what is known of it;
+// any other is of the request.
+func (h *hostAPI) notify(c *command) (any, error) {
+	return nil, h.charge(func() error {
+		err := h.service.host.Router().Test(c.ctx, c.r.PathValue("target"), c.actor.Name)
+		if _, ok := errors.AsType[*alert.Error](err); ok || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+			return err
+		}
+		return invalid(err)
+	})
 }
 
 // hostStatus says how opsd itself is.
@@ -252,6 +310,9 @@ func (h *hostAPI) silence(c *command) (any, error) {
 	}
 	err := h.charge(func() (err error) {
 		s, err = h.service.host.Router().Silence(c.ctx, s)
+		if s.ID == "" && !errors.Is(err, alert.ErrStopped) { // it was not taken
+			return invalid(err)
+		}
 		return err
 	})
 	return s, err
@@ -267,7 +328,7 @@ func (h *hostAPI) maintenance(c *command) (any, error) {
 		m.From = time.Now()
 	}
 	if err := m.validate(h.service.host.Monitor()); err != nil {
-		return nil, err
+		return nil, invalid(err)
 	}
 	return h.service.windows.add(c.ctx, m)
 }

@@ -23,6 +23,7 @@ type journal struct {
 	zone  *time.Location
 	quiet bool                               // only what goes wrong, and incidents
 	kind  func(incident.Event) incident.Kind // of the step of an event; nil if that is not known
+	ends  func() bool                        // whether opsd is being stopped; nil if that is not known
 	mu    sync.Mutex
 	attrs []slog.Attr
 	same  *journal // the one whose lock counts; nil for itself
@@ -71,6 +72,15 @@ func oneLine(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// lines is a text of several lines, without what a terminal would take for commands.
+func lines(s string) string {
+	all := strings.Split(s, "\n")
+	for i := range all {
+		all[i] = oneLine(all[i])
+	}
+	return strings.Join(all, "\n")
 }
 
 // brief is the beginning of a text that is too long to be read at night. All of it is in the
@@ -136,6 +146,10 @@ func (j *journal) Enabled(_ context.Context, l slog.Level) bool { return l >= sl
 
 // Handle implements [slog.Handler].
 func (j *journal) Handle(_ context.Context, r slog.Record) error {
+	root := j
+	if j.same != nil {
+		root = j.same
+	}
 	var b strings.Builder
 	b.WriteString(r.Level.String() + ": " + r.Message)
 	add := func(a slog.Attr) bool {
@@ -146,8 +160,8 @@ func (j *journal) Handle(_ context.Context, r slog.Record) error {
 		add(a)
 	}
 	r.Attrs(add)
-	if strings.Contains(b.String(), context.Canceled.Error()) {
-		return nil // it was stopped meanwhile
+	if strings.Contains(b.String(), context.Canceled.Error()) && root.ends != nil && root.ends() {
+		return nil // it is stopped meanwhile
 	}
 	j.write(line{At: r.Time, Kind: "log", Text: b.String()})
 	return nil

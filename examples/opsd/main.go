@@ -20,6 +20,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"golang.org/x/term"
@@ -52,7 +53,7 @@ type program struct {
 func (p *program) run(ctx context.Context, args []string) int {
 	err := p.commands().Run(ctx, append([]string{"opsd"}, args...))
 	if text := errorText(err); text != "" {
-		fmt.Fprintln(p.stderr, message(err))
+		fmt.Fprintln(p.stderr, strings.TrimSpace(message(err)))
 	}
 	return codeOf(err)
 }

@@ -259,7 +259,7 @@ func TestInit(t *testing.T) {
 			}
 			return []byte("key"), nil
 		},
-		Getenv: func(name string) string { seen[name] = true; return "secret-" + name },
+		Getenv: func(name string) string { seen[name] = true; return "a-secret-that-is-long-enough-of-" + name },
 	})
 	require.NoError(t, s.problems())
 	assert.Len(t, s.Environments, 3)
@@ -302,9 +302,22 @@ func TestStateBackup(t *testing.T) {
 		assert.Equal(t, exitCouldNot, code, "an opsd has it: %s", errs)
 		assert.Contains(t, errs, "Nothing was changed")
 	})
+	others := []string{"stop", filepath.Join("receipts", "one.json")}
+	for _, name := range others {
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(folder, name)), 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(folder, name), nil, 0o600))
+	}
 	code, out, errs := execute(t, nil, "state", "restore", backup, "-state", folder)
 	require.Equal(t, exitDone, code, "%s", errs)
 	assert.Contains(t, out, "What there was is in")
+	for _, name := range others {
+		assert.FileExists(t, filepath.Join(folder, name), "what is no state stays: all automation is still stopped")
+	}
+	for _, name := range stateFiles() {
+		aside, err := filepath.Glob(filepath.Join(folder, "before-*", name))
+		require.NoError(t, err)
+		assert.Len(t, aside, 1, name)
+	}
 	address := served(t, "-state", folder)
 	_, out, _ = execute(t, nil, "incidents", "-server", address)
 	assert.Contains(t, out, "Before the copy")

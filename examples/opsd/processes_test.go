@@ -126,10 +126,10 @@ func TestThreeProcesses(t *testing.T) {
 	state := postgres(t)
 	path := filepath.Join(t.TempDir(), "opsd.yaml")
 	require.NoError(t, os.WriteFile(path, []byte(sharedConfig), 0o600))
-	env := []string{"TOKEN_ANA=ana", "TOKEN_BEN=ben", "STATE=" + state}
+	env := []string{"TOKEN_ANA=token-of-ana-silva", "TOKEN_BEN=token-of-ben-okafor", "STATE=" + state}
 	var all []*process
 	for range 3 {
-		all = append(all, launch(t, env, "ana", "-config", path))
+		all = append(all, launch(t, env, "token-of-ana-silva", "-config", path))
 	}
 	leaders := func() (found []*process) {
 		for _, p := range all {

@@ -40,20 +40,16 @@ func full(t *testing.T, identity *age.X25519Identity) *settings {
 	require.True(t, found)
 	_, production, found := strings.Cut(environments, "  - name: production\n")
 	require.True(t, found)
-	for from, to := range map[string]string{
-		"project: qa-automation\n": "project: 00000000-0000-4000-8000-000000000001\n", "environment: production\n": "environment: 00000000-0000-4000-8000-000000000002\n",
-		"service: app\n": "service: 00000000-0000-4000-8000-000000000003\n", "database: postgres\n": "database: 00000000-0000-4000-8000-000000000004\n",
-		"/mnt/dumps/": t.TempDir() + "/",
-	} {
-		require.Contains(t, production, from)
-		production = strings.ReplaceAll(production, from, to)
-	}
+	require.Contains(t, production, "/mnt/dumps/")
+	production = strings.ReplaceAll(production, "/mnt/dumps/", t.TempDir()+"/")
 	text := head + "\nenvironments:\n"
 	for _, name := range []string{"test", "beta", "production"} {
 		text += "  - name: " + name + "\n" + production
 	}
 	s := load(config.Source{
-		Name: "full.yaml", Text: []byte(strings.ReplaceAll(text, "/mnt/evidence", t.TempDir())),
+		Name: "full.yaml",
+		// The numbers of the sample are those of novels, which package twilio refuses.
+		Text: []byte(strings.NewReplacer("/mnt/evidence", t.TempDir(), "+61 2 7010", "+61 2 9010", "+6127010", "+6129010").Replace(text)),
 		ReadFile: func(path string) ([]byte, error) {
 			if strings.HasSuffix(path, ".agekey") {
 				return []byte(identity.String()), nil
@@ -72,7 +68,7 @@ func full(t *testing.T, identity *age.X25519Identity) *settings {
 			case "TWILIO_ACCOUNT_SID":
 				return "AC00000000000000000000000000000000"
 			}
-			return "a-secret-of-" + name
+			return "a-secret-that-is-long-enough-of-" + name
 		},
 	})
 	require.NoError(t, s.problems())

@@ -32,8 +32,10 @@ type service struct {
 	tells    *telemetry // nil without OpenTelemetry
 	holder   string
 	leading  atomic.Bool
+	ending   atomic.Bool
 	stop     sync.Once // of the host
 	stopped  error
+	left     <-chan error // gets how telemetry left the host; nil while that is not stopped
 	began    time.Time
 	scratch  string // a folder that goes with the process; empty if there is none
 }
@@ -44,6 +46,7 @@ const stopWithin = 30 * time.Second
 // newService makes it, and begins nothing. What is made is closed again on an error.
 func newService(ctx context.Context, s *settings, j *journal) (_ *service, err error) {
 	v := &service{settings: s, journal: j, holder: holder(), began: time.Now()}
+	j.ends = v.ending.Load
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, v.close(ctx))
@@ -84,7 +87,7 @@ func newService(ctx context.Context, s *settings, j *journal) (_ *service, err e
 		return nil, err
 	}
 	j.kind = v.kind
-	v.windows = &windows{store: v.state.store, monitor: v.host.Monitor()}
+	v.windows = &windows{store: v.state.store, monitor: v.host.Monitor(), logger: v.logger()}
 	v.server, err = newWeb(v)
 	return v, err
 }
@@ -128,6 +131,7 @@ func (v *service) serve(ctx context.Context, ready func(address string)) (err er
 	}
 	running, cancel := context.WithCancel(ctx)
 	defer cancel()
+	context.AfterFunc(running, func() { v.ending.Store(true) })
 	server := &http.Server{
 		Handler: v.server, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
 		BaseContext: func(net.Listener) context.Context { return running }, ErrorLog: slog.NewLogLogger(v.journal, slog.LevelWarn),
@@ -211,9 +215,29 @@ func (v *service) stopHost(ctx context.Context) error {
 	v.stop.Do(func() {
 		ending, stop := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 		defer stop()
-		v.stopped = errors.Join(v.tells.leave(), v.host.Stop(ending))
+		v.left = begun(v.tells.leave, leaveWithin)
+		v.stopped = v.host.Stop(ending)
 	})
 	return v.stopped
+}
+
+// leaveWithin is how long the host is kept for a collection of metrics that is under way. A
+// collector that is slow would else keep what is under way from ending in its time.
+const leaveWithin = time.Second
+
+// begun does something, and waits for it at most that long. What it returns gets the error
+// once it is done.
+func begun(do func() error, most time.Duration) <-chan error {
+	done, result := make(chan struct{}), make(chan error, 1)
+	go func() {
+		defer close(done)
+		result <- do()
+	}()
+	select {
+	case <-done:
+	case <-time.After(most):
+	}
+	return result
 }
 
 // close stops what runs, and closes what was opened.
@@ -228,6 +252,14 @@ func (v *service) close(ctx context.Context) error {
 		errs = append(errs, v.state.runs.Close(ending))
 	}
 	v.tells.stop(ctx)
+	if v.left != nil {
+		select {
+		case err := <-v.left:
+			errs = append(errs, err)
+		case <-ending.Done():
+			v.journal.warn("it did not end in time")
+		}
+	}
 	if v.state != nil {
 		errs = append(errs, v.state.closePools())
 	}
@@ -310,7 +342,7 @@ func look(ctx context.Context, s *settings) (*host.Host, *estate, error) {
 		return nil, nil, err
 	}
 	cfg := s.hostConfig(e)
-	cfg.Channels = silent()
+	cfg.Channels = silent(e.channels)
 	cfg.Store, cfg.Runs, cfg.Alerts = new(incident.MemoryStore), incident.NewMemoryRuns(incident.MemoryRunsConfig{}), new(alert.MemoryStore)
 	cfg.History, cfg.Logger = &health.MemoryHistory{Location: s.zone}, discard()
 	h, err := host.New(ctx, cfg)

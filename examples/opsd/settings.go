@@ -219,7 +219,7 @@ type databaseSettings struct {
 // Defaults of the settings.
 const (
 	defaultListen  = "127.0.0.1:8787"
-	defaultFolder  = "opsd-state"
+	defaultFolder  = "/var/lib/opsd" // of real systems: the state of the embedded estate goes with its process
 	defaultZone    = "Australia/Sydney"
 	defaultSession = 12 * time.Hour
 )
@@ -227,7 +227,19 @@ const (
 // What a person may do with opsd.
 var accesses = []string{"viewer", "operator", "approver", "administrator"}
 
-var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+// Forms of what is checked.
+var (
+	nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+	idForm   = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+	hookForm = regexp.MustCompile(`^[A-Za-z0-9_-]{16,}$`) // that of railway.WebhookConfig
+)
+
+// How long secrets are at least. Whoever has seen something that was made with a shorter one
+// may find it by trying.
+const (
+	shortestToken      = 16
+	shortestSessionKey = 32
+)
 
 // load reads a configuration. What is wrong with it is in its file: see problems.
 func load(src config.Source) *settings {
@@ -235,7 +247,9 @@ func load(src config.Source) *settings {
 	s.file = config.Decode(src, s)
 	s.complete()
 	s.validateServer()
+	s.validateSignIn()
 	s.validatePeople()
+	s.validateNumbers()
 	s.validateEnvironments()
 	s.validateAutomation()
 	s.validateRecovery()
@@ -250,7 +264,7 @@ func (s *settings) problems() error { return s.file.Err() }
 func (s *settings) complete() {
 	setDefault(&s.Server.Listen, defaultListen)
 	setDefault(&s.Zone, defaultZone)
-	if s.State.Folder == "" && s.State.Postgres.IsZero() {
+	if s.State.Folder == "" && s.State.Postgres.IsZero() && s.Estate == nil {
 		s.State.Folder = defaultFolder
 	}
 	if s.SignIn != nil {
@@ -289,18 +303,33 @@ func (s *settings) validateServer() {
 	} else if !isLoopback(s.Server.Listen) {
 		s.file.Problem("server.url", "is missing: when others than this machine are served, opsd must know how they see it")
 	}
+	s.absolute("state.folder", s.State.Folder)
 	if s.State.Folder != "" && !s.State.Postgres.IsZero() {
 		s.file.Problem("state", "has a folder and a PostgreSQL; give one of them")
 	}
 	if s.State.ConfirmedBy != "" && !slices.ContainsFunc(s.People, func(p person) bool { return p.Name == s.State.ConfirmedBy }) {
 		s.file.Problem("state.confirmed_by", "is nobody among people: whoever takes that risk is named")
 	}
-	if s.SignIn != nil && !strings.HasPrefix(s.SignIn.Issuer, "https://") && !loopbackURL(s.SignIn.Issuer) {
+}
+
+func (s *settings) validateSignIn() {
+	if s.SignIn == nil {
+		return
+	}
+	if !strings.HasPrefix(s.SignIn.Issuer, "https://") && !loopbackURL(s.SignIn.Issuer) {
 		s.file.Problem("sign_in.issuer", "must begin with https://")
 	}
-	if s.SignIn != nil && s.Server.URL == "" {
+	if s.Server.URL == "" {
 		s.file.Problem("server.url", "is missing: the issuer of sign_in sends people back to it")
 	}
+	if isShort(s.SignIn.SessionKey, shortestSessionKey) {
+		s.file.Problem("sign_in.session_key", "must have at least %d bytes: else sessions could be forged", shortestSessionKey)
+	}
+}
+
+// isShort reports whether a secret is there, and shorter than it has to be.
+func isShort(secret runbook.Secret, least int) bool {
+	return !secret.IsZero() && len(secret.Reveal()) < least
 }
 
 func (s *settings) validatePeople() {
@@ -331,6 +360,9 @@ func (s *settings) validatePeople() {
 		if p.Login != "" && s.SignIn == nil {
 			s.file.Problem(path+".login", "is for sign_in, which is not configured")
 		}
+		if isShort(p.Token, shortestToken) {
+			s.file.Problem(path+".token", "must have at least %d bytes: else it could be guessed", shortestToken)
+		}
 		for j := range i {
 			if !p.Token.IsZero() && p.Token.Equal(s.People[j].Token) {
 				s.file.Problem(path+".token", "is that of somebody else too")
@@ -340,6 +372,9 @@ func (s *settings) validatePeople() {
 	if len(s.People) > 0 && !onCall {
 		s.file.Problem("people", "nobody is on call: give at least one person on_call: true")
 	}
+}
+
+func (s *settings) validateNumbers() {
 	for _, n := range []struct{ key, value string }{
 		{"operations", s.Numbers.Operations}, {"development", s.Numbers.Development}, {"canvas_emergency", s.Numbers.CanvasEmergency},
 		{"operations_manager", s.Numbers.OperationsManager}, {"it_director", s.Numbers.ITDirector}, {"canvas_administrator", s.Numbers.CanvasAdministrator}, {"helpdesk", s.Numbers.Helpdesk},
@@ -382,18 +417,35 @@ func (s *settings) validateEnvironments() {
 		if seen[e.Name] {
 			s.file.Problem(path+".name", "is there twice")
 		}
+		if e.Name == "prod" { // the host would rename it, and its policy and receivers would be lost
+			s.file.Problem(path+".name", "must be production: that is its name in opsd")
+		}
 		seen[e.Name] = true
 		s.checkAddress(path+".application", e.Application)
 		if e.Canvas != nil {
 			s.checkAddress(path+".canvas.url", e.Canvas.URL)
 		}
-		if e.Railway != nil && e.Railway.Kind != "" && !slices.Contains([]string{"project", "workspace", "account"}, e.Railway.Kind) {
-			s.file.Problem(path+".railway.kind", "must be project, workspace or account: what sort of token it is")
-		}
+		s.validateRailway(path+".railway", e.Railway)
 		for name, previous := range e.Rotate {
 			if previous == "" || previous == name {
 				s.file.Problem(path+".rotate."+name, "must be the variable in which the former value is meanwhile")
 			}
+		}
+	}
+}
+
+// validateRailway finds what is wrong with where an environment is on the platform. Names
+// would have to be looked up there, when opsd starts and when a replica takes charge.
+func (s *settings) validateRailway(path string, r *railwaySettings) {
+	if r == nil {
+		return
+	}
+	if r.Kind != "" && !slices.Contains([]string{"project", "workspace", "account"}, r.Kind) {
+		s.file.Problem(path+".kind", "must be project, workspace or account: what sort of token it is")
+	}
+	for _, x := range []struct{ key, value string }{{"project", r.Project}, {"environment", r.Environment}, {"service", r.Service}, {"database", r.Database}} {
+		if !idForm.MatchString(x.value) && (x.value != "" || x.key != "database") {
+			s.file.Problem(path+"."+x.key, "must be an id of Railway: opsd has to start while Railway cannot be asked for names")
 		}
 	}
 }
@@ -424,6 +476,7 @@ func (s *settings) checkAddress(path, address string) {
 }
 
 func (s *settings) validateAutomation() {
+	s.absolute("automation.kill_file", s.Automation.KillFile)
 	for i, p := range s.Automation.Policies {
 		path := fmt.Sprintf("automation.policies[%d]", i)
 		if !slices.Contains([]incident.Mode{incident.Observe, incident.Suggest, incident.Act}, incident.Mode(p.Mode)) {
@@ -443,6 +496,9 @@ func (s *settings) validateAutomation() {
 	for _, name := range slices.Sorted(maps.Keys(s.Receivers.Railway)) {
 		if e, known := s.names[name]; !known || e.Railway == nil {
 			s.file.Problem("receivers.railway."+name, "is no environment with railway")
+		}
+		if secret := s.Receivers.Railway[name]; !secret.IsZero() && !hookForm.MatchString(secret.Reveal()) {
+			s.file.Problem("receivers.railway."+name, "must have at least 16 letters, digits, - and _: it is part of an address")
 		}
 	}
 }

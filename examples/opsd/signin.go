@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -28,17 +29,19 @@ type signer struct {
 	settings *settings
 	page     *template.Template
 	http     *http.Client // nil for the usual one; tests have an issuer of their own
+	logger   *slog.Logger // of what is not told to whoever signs in
 
-	mu       sync.Mutex
-	provider *oidc.Provider // nil until somebody has signed in
+	mu      sync.Mutex
+	finding *discovery // of the issuer; nil until somebody signs in, and after it has failed
 }
 
-func newSigner(a *auth, s *settings) (*signer, error) {
+// newSigner makes it. The logger is told why somebody was not signed in.
+func newSigner(a *auth, s *settings, logger *slog.Logger) (*signer, error) {
 	page, err := template.New("sign-in").Parse(signInPage)
 	if err != nil {
 		return nil, fmt.Errorf("opsd: the page for signing in: %w", err)
 	}
-	return &signer{auth: a, settings: s, page: page}, nil
+	return &signer{auth: a, settings: s, page: page, logger: logger}, nil
 }
 
 // routes serves what signs in and out.
@@ -102,6 +105,7 @@ type flow struct {
 func (s *signer) leave(w http.ResponseWriter, r *http.Request) {
 	config, _, err := s.issuer(r.Context())
 	if err != nil {
+		s.failed(r.Context(), err)
 		s.render(w, http.StatusBadGateway, r.FormValue("next"), "The issuer could not be asked. Sign in with your token, or try again.")
 		return
 	}
@@ -130,6 +134,7 @@ func (s *signer) back(w http.ResponseWriter, r *http.Request) {
 	}
 	login, err := s.identify(r.Context(), r.FormValue("code"), f)
 	if err != nil {
+		s.failed(r.Context(), err)
 		s.render(w, http.StatusUnauthorized, f.Next, "What the issuer said of you could not be verified. Begin again.")
 		return
 	}
@@ -139,6 +144,21 @@ func (s *signer) back(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.enter(w, r, p, f.Next)
+}
+
+// failed writes down why somebody was not signed in. It is not told to them: they could be
+// anybody.
+func (s *signer) failed(ctx context.Context, err error) {
+	s.logger.WarnContext(ctx, "somebody was not signed in", "error", brief(oneLine(err.Error()), 300))
+}
+
+// refusal is what the issuer says of a code, without the rest of its answer, in which it may
+// repeat the code.
+func refusal(err error) error {
+	if e, ok := errors.AsType[*oauth2.RetrieveError](err); ok {
+		return fmt.Errorf("the issuer answers with status %d, error %q", e.Response.StatusCode, brief(e.ErrorCode, 40))
+	}
+	return err
 }
 
 // identify asks the issuer who somebody is, and verifies what it says.
@@ -151,7 +171,7 @@ func (s *signer) identify(ctx context.Context, code string, f flow) (string, err
 	defer cancel()
 	token, err := config.Exchange(ctx, code, oauth2.VerifierOption(f.Verifier))
 	if err != nil {
-		return "", fmt.Errorf("opsd: sign-in: the code was not taken: %w", err)
+		return "", fmt.Errorf("opsd: sign-in: the code was not taken: %w", refusal(err))
 	}
 	raw, ok := token.Extra("id_token").(string)
 	if !ok {
@@ -173,7 +193,7 @@ func (s *signer) identify(ctx context.Context, code string, f flow) (string, err
 	if login == "" {
 		return "", fmt.Errorf("opsd: sign-in: there is no claim %s", claim)
 	}
-	if verified, there := claims["email_verified"].(bool); claim == "email" && there && !verified {
+	if verified, there := claims["email_verified"]; claim == "email" && there && verified != true && verified != "true" { // some issuers write a text
 		return "", errors.New("opsd: sign-in: the issuer has not verified the mail address")
 	}
 	return login, nil
@@ -186,20 +206,53 @@ func (s *signer) issuer(ctx context.Context) (*oauth2.Config, *oidc.Provider, er
 	if in == nil {
 		return nil, nil, errors.New("opsd: there is no issuer: sign_in is not configured")
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.provider == nil {
-		// The provider keeps the context for its keys: it has the client, and no end.
-		provider, err := oidc.NewProvider(s.client(context.WithoutCancel(ctx)), in.Issuer)
-		if err != nil {
-			return nil, nil, fmt.Errorf("opsd: sign_in: %w", err)
-		}
-		s.provider = provider
+	provider, err := s.discover(ctx)
+	if err != nil {
+		return nil, nil, err
 	}
 	return &oauth2.Config{
-		ClientID: in.ClientID, ClientSecret: in.ClientSecret.Reveal(), Endpoint: s.provider.Endpoint(),
+		ClientID: in.ClientID, ClientSecret: in.ClientSecret.Reveal(), Endpoint: provider.Endpoint(),
 		RedirectURL: s.settings.address() + "/sign-in/callback", Scopes: []string{oidc.ScopeOpenID, "email", "profile"},
-	}, s.provider, nil
+	}, provider, nil
+}
+
+// discovery is one look at what the issuer says of itself, for all who wait for it.
+type discovery struct {
+	done     chan struct{} // closed when it has ended
+	provider *oidc.Provider
+	err      error
+}
+
+// discover waits for what the issuer says of itself, as long as ctx lasts. It is asked once at
+// a time, however many sign in: an issuer that is away is not made busier, and holds up nobody
+// who has gone.
+func (s *signer) discover(ctx context.Context) (*oidc.Provider, error) {
+	s.mu.Lock()
+	d := s.finding
+	if d == nil {
+		d = &discovery{done: make(chan struct{})}
+		s.finding = d
+		go s.find(context.WithoutCancel(ctx), d)
+	}
+	s.mu.Unlock()
+	select {
+	case <-d.done:
+		return d.provider, d.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("opsd: sign_in: the issuer has not answered yet: %w", context.Cause(ctx))
+	}
+}
+
+// find looks, within the time limit of the client. The provider keeps the context for its
+// keys: it has the client, and no end.
+func (s *signer) find(ctx context.Context, d *discovery) {
+	defer close(d.done)
+	if d.provider, d.err = oidc.NewProvider(s.client(ctx), s.settings.SignIn.Issuer); d.err != nil {
+		d.err = fmt.Errorf("opsd: sign_in: %w", d.err)
+		s.mu.Lock()
+		s.finding = nil // the next one asks again
+		s.mu.Unlock()
+	}
 }
 
 // client gives the libraries a client with a time limit.

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -38,6 +40,7 @@ type issuer struct {
 	codes  map[string]url.Values // by code, the request
 	claims map[string]any        // of who signs in
 	forge  bool                  // sign with another key than the published one
+	refuse bool                  // take no code, and repeat what was sent
 }
 
 func newIssuer(t *testing.T) *issuer {
@@ -94,6 +97,12 @@ func (i *issuer) authorize(w http.ResponseWriter, r *http.Request) {
 func (i *issuer) token(w http.ResponseWriter, r *http.Request) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if i.refuse {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusBadRequest)
+		answer(w, map[string]string{"error": "invalid_grant", "error_description": r.PostFormValue("code") + r.PostForm.Encode()})
+		return
+	}
 	q := i.codes[r.PostFormValue("code")]
 	delete(i.codes, r.PostFormValue("code")) // good for once
 	id, secret, _ := r.BasicAuth()
@@ -129,11 +138,12 @@ type site struct {
 	server  *httptest.Server
 	service *service
 	browser *http.Client
+	log     *lockedBuffer
 }
 
 func newSite(t *testing.T) *site {
 	t.Helper()
-	s := &site{T: t, issuer: newIssuer(t)}
+	s := &site{T: t, issuer: newIssuer(t), log: new(lockedBuffer)}
 	var handler http.Handler
 	s.server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
 	t.Cleanup(s.server.Close)
@@ -143,7 +153,7 @@ func newSite(t *testing.T) *site {
 	cfg.SignIn = &signIn{Issuer: s.issuer.URL, ClientID: "opsd", ClientSecret: runbook.NewSecret("client-secret")}
 	cfg.complete()
 	cfg.State = stateSettings{}
-	v, err := newService(t.Context(), cfg, &journal{w: new(lockedBuffer)})
+	v, err := newService(t.Context(), cfg, &journal{w: s.log, json: true})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, v.close(t.Context())) })
 	s.service, handler = v, v.server
@@ -190,6 +200,77 @@ func TestSigningInAtTheIssuer(t *testing.T) {
 	assert.Equal(t, http.StatusUnauthorized, s.who())
 }
 
+// Some issuers write what is true or false as a text.
+func TestSigningInWithVerifiedAsText(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	assert.Equal(t, http.StatusOK, s.signIn(map[string]any{"email": "ana@example.edu", "email_verified": "true"}).StatusCode)
+	assert.Equal(t, http.StatusOK, s.who())
+}
+
+// Why somebody was not signed in is in the log, for whoever keeps opsd: without codes and
+// tokens, whatever the issuer repeats of them.
+func TestWhySomebodyIsNotSignedIn(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	require.Equal(t, http.StatusUnauthorized, s.signIn(map[string]any{"email": "ana@example.edu", "email_verified": false}).StatusCode)
+	assert.Contains(t, s.log.String(), "the issuer has not verified the mail address")
+	require.Equal(t, http.StatusUnauthorized, s.signIn(map[string]any{"name": "Ana Silva"}).StatusCode)
+	assert.Contains(t, s.log.String(), "there is no claim email")
+	assert.NotContains(t, s.log.String(), "ana@example.edu")
+	s.issuer.mu.Lock()
+	s.issuer.refuse = true
+	s.issuer.mu.Unlock()
+	require.Equal(t, http.StatusUnauthorized, s.signIn(nil).StatusCode)
+	assert.Contains(t, s.log.String(), "the code was not taken")
+	assert.Contains(t, s.log.String(), "invalid_grant")
+	s.issuer.mu.Lock()
+	defer s.issuer.mu.Unlock()
+	require.Len(t, s.issuer.codes, 1, "the code that was refused")
+	for code := range s.issuer.codes {
+		assert.NotContains(t, s.log.String(), code)
+	}
+	assert.NotContains(t, s.log.String(), "code_verifier")
+}
+
+// An issuer that does not answer holds nobody up who has gone, and is asked once at a time.
+// Afterwards it is asked again.
+func TestAnIssuerThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	asked, release := make(chan struct{}, 8), make(chan int)
+	i := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		select {
+		case status := <-release:
+			w.WriteHeader(status)
+		case <-r.Context().Done():
+		case <-time.After(5 * time.Second): // so that the test ends if it fails
+		}
+	}))
+	t.Cleanup(i.Close)
+	in := &signer{settings: &settings{SignIn: &signIn{Issuer: i.URL, ClientID: "opsd"}}, logger: slog.New(slog.DiscardHandler)}
+	var waiting sync.WaitGroup
+	ask := func() {
+		waiting.Go(func() {
+			_, _, err := in.issuer(t.Context())
+			assert.ErrorContains(t, err, "503")
+		})
+	}
+	ask()
+	<-asked
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, _, err := in.issuer(gone)
+	require.ErrorIs(t, err, context.Canceled, "nothing of the issuer was awaited")
+	assert.Empty(t, asked, "it is asked already")
+	release <- http.StatusServiceUnavailable
+	waiting.Wait()
+	ask()
+	<-asked
+	release <- http.StatusServiceUnavailable
+	waiting.Wait()
+}
+
 // Whoever the issuer does not vouch for is not let in.
 func TestNotSignedIn(t *testing.T) {
 	t.Parallel()
@@ -197,6 +278,9 @@ func TestNotSignedIn(t *testing.T) {
 	for name, claims := range map[string]map[string]any{
 		"nobody of opsd":         {"email": "eve@example.edu", "email_verified": true},
 		"address not verified":   {"email": "ana@example.edu", "email_verified": false},
+		"not verified, in text":  {"email": "ana@example.edu", "email_verified": "false"},
+		"nothing of verified":    {"email": "ana@example.edu", "email_verified": nil},
+		"verified is a number":   {"email": "ana@example.edu", "email_verified": 1},
 		"no address":             {"name": "Ana Silva"},
 		"for another client":     {"email": "ana@example.edu", "aud": []string{"other"}},
 		"of another issuer":      {"email": "ana@example.edu", "iss": "https://evil.example"},

@@ -111,7 +111,7 @@ embedded_estate: {seed: 3}
 state: {folder: "` + filepath.Join(t.TempDir(), "state") + `"}
 ` + more
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
-	env := map[string]string{"TOKEN_ANA": "canary-ana", "TOKEN_BEN": "canary-ben", "OPSD_TOKEN": "canary-ana", "OTLP": "Basic canary-otlp"}
+	env := map[string]string{"TOKEN_ANA": "canary-token-of-ana", "TOKEN_BEN": "canary-token-of-ben", "OPSD_TOKEN": "canary-token-of-ana", "OTLP": "Basic canary-otlp"}
 	code, out, errs := execute(t, env, "run", "-here", "restart", "-e", "test", "-id", "restart-1", "-config", path, "-as", "Ana Silva")
 	return code, out + errs
 }

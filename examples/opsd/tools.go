@@ -34,7 +34,8 @@ func (t *tail) Write(p []byte) (int, error) {
 
 // run runs it in a folder, and returns the last lines that it printed and its exit code; the
 // error says that it could not be run. It gets the path and the home of opsd, and nothing
-// else of its environment, in which the secrets are.
+// else of its environment, in which the secrets are. That keeps them out of what it prints
+// and hands on; it is no wall against a program that wants them, which is of the same user.
 func (c invocation) run(ctx context.Context, in string, more ...string) (lines []string, code int, err error) {
 	cmd := exec.CommandContext(ctx, c[0], c[1:]...) //nolint:gosec // whoever writes the configuration may run programs
 	cmd.Dir, cmd.WaitDelay = in, 5*time.Second

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,7 +51,32 @@ func well(e playbooks.Environment) incident.Step {
 	}}
 }
 
-// name of a version, short.
+// settled sees that the deployment which a step has begun runs, so that what is well
+// afterwards is that one, and not the one before it. Of a step that a person made instead,
+// it is the one for which is holds.
+func settled(e playbooks.Environment, of string, is func(s *incident.Scope, d incident.Deployment) bool) incident.Step {
+	return incident.Step{ID: "settled", Title: "See that it is deployed", Do: incident.Verify{
+		Within: 30 * time.Minute, Every: 10 * time.Second, Run: func(ctx context.Context, s *incident.Scope) (any, error) {
+			list, err := e.Deployer.Deployments(ctx, 20)
+			if err != nil {
+				return nil, err
+			}
+			begun, known := incident.Result[incident.Deployment](s, of)
+			for _, d := range list {
+				switch {
+				case known && d.ID != begun.ID || !known && !is(s, d):
+				case d.Current && d.Status.Deployed():
+					return d, nil
+				case known && d.Status.Settled() && !d.Status.Deployed():
+					return nil, incident.Final(fmt.Errorf("deployment %s is %s: %s", d.ID, d.Status, cmp.Or(d.Reason, "the platform does not say why")))
+				}
+			}
+			return nil, errors.New("it does not run yet")
+		},
+	}}
+}
+
+// version is the name of what a deployment runs, short.
 func version(d incident.Deployment) string {
 	switch {
 	case d.Commit != "":
@@ -91,11 +117,11 @@ func rollBack(e playbooks.Environment) incident.Playbook {
 		}
 		if want := s.Text("to"); want != "" {
 			for _, d := range list {
-				if d.ID == want || len(want) >= 7 && strings.HasPrefix(d.Commit, want) && !d.Current {
+				if named := d.ID == want || len(want) >= 7 && strings.HasPrefix(d.Commit, want); named && d.CanRollback && !d.Current {
 					return d, nil
 				}
 			}
-			return incident.Deployment{}, incident.Final(fmt.Errorf("none of the last %d deployments is %q", len(list), want))
+			return incident.Deployment{}, incident.Final(fmt.Errorf("none of the last %d deployments is %q, does not run now, and can be rolled back to", len(list), want))
 		}
 		d, ok := incident.RollbackTarget(list)
 		if !ok {
@@ -118,10 +144,17 @@ func rollBack(e playbooks.Environment) incident.Playbook {
 					return incident.Effect{}, err
 				}
 				now, _, err := current(s)
-				return incident.Effect{Call: fmt.Sprintf("roll back %s to %s", e.Name, version(to)), Changes: []string{fmt.Sprintf("%s runs instead of %s", version(to), version(now))}, Undo: "opsd deploy -commit " + now.Commit}, err
+				effect := incident.Effect{Call: fmt.Sprintf("roll back %s to %s", e.Name, version(to)), Changes: []string{fmt.Sprintf("%s runs instead of %s", version(to), version(now))}}
+				if now.Commit != "" {
+					effect.Undo = fmt.Sprintf("opsd deploy -e %s -commit %s", e.Name, now.Commit)
+				}
+				return effect, err
 			},
 		},
-	}, well(e))
+	}, settled(e, "roll-back", func(s *incident.Scope, d incident.Deployment) bool {
+		to, err := target(s)
+		return err == nil && (d.ID == to.ID || version(d) == version(to))
+	}), well(e))
 	b.About = "It goes back to the last good deployment, or to the one that is named, without building anything."
 	b.Parameters = []incident.Parameter{{Name: "to", About: "The ID of a deployment, or the beginning of its commit. Empty means the last good one.", Optional: true}}
 	return b
@@ -147,25 +180,11 @@ func deploy(e playbooks.Environment) incident.Playbook {
 	steps = append(steps, incident.Step{ID: "deploy", Title: "Deploy the commit", Timeout: 30 * time.Minute, Do: incident.Action{
 		Run: func(ctx context.Context, s *incident.Scope) (any, error) { return source.DeploySource(ctx, from(s)) },
 		Preview: func(_ context.Context, s *incident.Scope) (incident.Effect, error) {
-			return incident.Effect{Call: fmt.Sprintf("deploy commit %s to %s", s.Text("commit"), e.Name), Undo: "opsd rollback"}, from(s).Validate()
+			return incident.Effect{Call: fmt.Sprintf("deploy commit %s to %s", s.Text("commit"), e.Name), Undo: "opsd rollback -e " + e.Name}, from(s).Validate()
 		},
-	}}, incident.Step{ID: "settled", Title: "See that it is deployed", Do: incident.Verify{
-		Within: 30 * time.Minute, Every: 10 * time.Second, Run: func(ctx context.Context, s *incident.Scope) (any, error) {
-			list, err := e.Deployer.Deployments(ctx, 5)
-			if err != nil {
-				return nil, err
-			}
-			for _, d := range list {
-				if strings.HasPrefix(d.Commit, s.Text("commit")) && d.Current {
-					return d, nil
-				}
-			}
-			if len(list) > 0 && list[0].Status == incident.DeploymentFailed {
-				return nil, incident.Final(fmt.Errorf("the deployment failed: %s", list[0].Reason))
-			}
-			return nil, errors.New("the commit does not run yet")
-		},
-	}}, well(e))
+	}}, settled(e, "deploy", func(s *incident.Scope, d incident.Deployment) bool {
+		return strings.HasPrefix(d.Commit, s.Text("commit"))
+	}), well(e))
 	b := verb(e, "deploy", "Deploy a commit", steps...)
 	b.About = "A commit is deployed and seen to work. In production somebody else approves it."
 	b.Needs = append(b.Needs, incident.Need{Name: "SourceDeployer", Met: can})
@@ -218,6 +237,10 @@ func rotate(e playbooks.Environment) incident.Playbook {
 			return incident.Effect{Call: fmt.Sprintf(text, s.Text("credential"), e.Name)}, nil
 		}
 	}
+	// Whoever leaves the proof out does not thereby end what may still be in use.
+	proven := func(s *incident.Scope) (bool, string) {
+		return s.Did("prove"), "the new one is not proven to be in use, and without the old one nothing might work"
+	}
 	b := verb(e, "rotate", "Renew a credential",
 		incident.Step{ID: "begin", Title: "Make the new one valid beside the old one", Do: incident.Action{
 			Repeat: incident.Idempotent, Preview: preview("begin the rotation of %s in %s"),
@@ -233,10 +256,14 @@ func rotate(e playbooks.Environment) incident.Playbook {
 			return nil, rotation(s).Prove(ctx)
 		}}},
 		well(e),
-		incident.Step{ID: "approve", Title: "Make the old one worthless?", Do: incident.Approve{Within: time.Hour, Question: func(s *incident.Scope) string {
-			return "The new " + s.Text("credential") + " is in use and the application is well. Whatever still uses the old one stops working."
+		incident.Step{ID: "approve", Title: "Make the old one worthless?", When: proven, Do: incident.Approve{Within: time.Hour, Question: func(s *incident.Scope) string {
+			is := "the application is well"
+			if !s.Did("well") {
+				is = "it was not seen that the application is well"
+			}
+			return "The new " + s.Text("credential") + " is in use, and " + is + ". Whatever still uses the old one stops working."
 		}}},
-		incident.Step{ID: "end", Title: "Make the old one worthless", Do: incident.Action{
+		incident.Step{ID: "end", Title: "Make the old one worthless", When: proven, Do: incident.Action{
 			Repeat: incident.Idempotent, Preview: preview("end the old %s in %s"),
 			Run: func(ctx context.Context, s *incident.Scope) (any, error) { return nil, rotation(s).End(ctx) },
 		}},

@@ -41,7 +41,7 @@ func newWeb(v *service) (*web, error) {
 	if w.auth, err = newAuth(v.settings); err != nil {
 		return nil, err
 	}
-	if w.signer, err = newSigner(w.auth, v.settings); err != nil {
+	if w.signer, err = newSigner(w.auth, v.settings, v.logger()); err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
@@ -54,13 +54,22 @@ func newWeb(v *service) (*web, error) {
 	mux.Handle("/hooks/", http.HandlerFunc(w.receive))
 	mux.Handle("GET /{$}", http.RedirectHandler("/ops/", http.StatusSeeOther))
 	cross := http.NewCrossOriginProtection()
-	if origin := v.settings.Server.URL; origin != "" { // a proxy may change Host
-		if err := cross.AddTrustedOrigin(strings.TrimSuffix(origin, "/")); err != nil {
+	for _, origin := range w.origins() {
+		if err := cross.AddTrustedOrigin(origin); err != nil {
 			return nil, fmt.Errorf("opsd: server.url: %w", err)
 		}
 	}
 	w.handler = cross.Handler(mux)
 	return w, nil
+}
+
+// origins are those whose pages may send commands beside that which a request names: a proxy
+// may change Host.
+func (w *web) origins() []string {
+	if url := w.service.settings.Server.URL; url != "" {
+		return []string{strings.TrimSuffix(url, "/")}
+	}
+	return nil
 }
 
 // ServeHTTP implements [http.Handler].
@@ -71,7 +80,7 @@ func (w *web) interfaces(mux *http.ServeMux) error {
 	v := w.service
 	api, err := httpapi.New(httpapi.Config{
 		Authenticate: w.auth, Store: v.state.store, Runner: v.host.Runner(), Manager: v.host.Manager(), Automation: v.host.Automation(),
-		Replicas: v.state.runs, Escalations: v.host.Escalations(), Logger: v.logger(),
+		Replicas: v.state.runs, Escalations: v.host.Escalations(), Logger: v.logger(), Origins: w.origins(),
 	})
 	if err != nil {
 		return err
@@ -93,7 +102,7 @@ func (w *web) pages(mux *http.ServeMux) error {
 	private, err2 := statuspage.NewPrivate(cfg)
 	board, err3 := dashboard.New(dashboard.Config{
 		Title: s.StatusPage.Title, Actor: w.auth.Actor, Store: v.state.store, Runner: v.host.Runner(), Manager: v.host.Manager(), Automation: v.host.Automation(),
-		Escalations: v.host.Escalations(), Replicas: v.state.runs, Monitor: v.host.Monitor(), SignIn: "/sign-in", Location: s.zone, Logger: v.logger(),
+		Escalations: v.host.Escalations(), Replicas: v.state.runs, Monitor: v.host.Monitor(), SignIn: "/sign-in", Location: s.zone, Logger: v.logger(), Origins: w.origins(),
 		Links: []dashboard.Link{{Text: "Checks and components", URL: "/ops/status/"}, {Text: "Public status page", URL: "/status/"}},
 	})
 	if err := errors.Join(err1, err2, err3); err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -33,6 +34,7 @@ const kindMaintenance = "opsd-maintenance"
 type windows struct {
 	store   incident.Store
 	monitor *health.Monitor
+	logger  *slog.Logger
 	mu      sync.Mutex
 	known   []maintenance
 	set     map[string]int // how many windows of ours each check has, at the end of its list
@@ -76,11 +78,11 @@ func (w *windows) add(ctx context.Context, m maintenance) (maintenance, error) {
 func (w *windows) end(ctx context.Context, id, by string) error {
 	d, err := w.store.Document(ctx, kindMaintenance, id)
 	if err != nil {
-		return err
+		return &unsent{err}
 	}
 	var m maintenance
 	if err := json.Unmarshal(d.Data, &m); err != nil {
-		return fmt.Errorf("opsd: the maintenance %s cannot be read: %w", id, err)
+		return &unsent{fmt.Errorf("opsd: the maintenance %s cannot be read: %w", id, err)}
 	}
 	return w.write(ctx, m, d.Version, false, "maintenance ended", fmt.Sprintf("the maintenance of %s was ended", m.Environment+m.Check), by)
 }
@@ -98,7 +100,11 @@ func (w *windows) write(ctx context.Context, m maintenance, version int64, open 
 	if err != nil {
 		return err
 	}
-	return w.load(ctx)
+	// It is done: that it cannot be read again now, which follow repeats, does not undo it.
+	if err := w.load(ctx); err != nil {
+		w.logger.Warn("the maintenances cannot be read again, and hold as they were until they can", "error", err)
+	}
+	return nil
 }
 
 // list are those that are under way or planned.

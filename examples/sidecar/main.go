@@ -36,7 +36,7 @@ Watches the application and what it needs. Environment:
   APPLICATION_URL  where the application is (http://127.0.0.1:8000)
   DATABASE_URL     its PostgreSQL
   REDIS_URL        its Redis
-  OPS_TOKEN        opens its detail endpoints, and ours
+  OPS_TOKEN        opens its detail endpoints, and ours; at least 16 characters
   LISTEN           where to serve (127.0.0.1:8080):
                      /ops/livez /ops/readyz /ops/startupz   for an orchestrator
                      /health                                names and states, for anyone

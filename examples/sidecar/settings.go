@@ -7,12 +7,16 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.acu.edu.au/runbook"
 )
 
 // instances are the Canvas instances that the application knows, by its names.
 var instances = []string{"test", "beta", "prod"}
+
+// shortestToken is how many characters the token has at least: else it could be guessed.
+const shortestToken = 16
 
 // settings are the environment, with the application's own names where it has
 // one for the thing.
@@ -53,12 +57,15 @@ func readSettings(getenv func(string) string) (settings, error) {
 		application: address("APPLICATION_URL", "http://127.0.0.1:8000"),
 		listen:      or(getenv("LISTEN"), "127.0.0.1:8080"), environment: or(getenv("ENVIRONMENT"), "development"),
 		databaseURL: getenv("DATABASE_URL"), redisURL: getenv("REDIS_URL"),
-		token: runbook.NewSecret(getenv("OPS_TOKEN")), slack: runbook.NewSecret(getenv("ALERT_SLACK_WEBHOOK")),
+		token: runbook.NewSecret(strings.TrimSpace(getenv("OPS_TOKEN"))), slack: runbook.NewSecret(getenv("ALERT_SLACK_WEBHOOK")),
 		silence: time.Minute, queue: 100, canvas: make(map[string]canvasSettings),
 	}
 	s.public = address("PUBLIC_URL", s.application)
-	if s.token.IsZero() {
+	switch { // as the application's own settings have it
+	case s.token.IsZero():
 		wrong("OPS_TOKEN", "is required")
+	case utf8.RuneCountInString(s.token.Reveal()) < shortestToken:
+		wrong("OPS_TOKEN", fmt.Sprintf("must have at least %d characters", shortestToken))
 	}
 	for name := range strings.SplitSeq(getenv("WORKERS"), ",") {
 		if name = strings.TrimSpace(name); name != "" {
