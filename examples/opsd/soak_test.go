@@ -53,7 +53,7 @@ func TestSoak(t *testing.T) {
 	first := s.measure("after a fifth")
 	s.work(lasts * 4 / 5)
 	last := s.measure("in the end")
-	t.Logf("%d faults, %d checks made, %d pages, %d events followed", s.faults, s.service.host.Monitor().Self().Runs, s.pages.Load(), s.events.Load())
+	t.Logf("%d faults, %d checks made, %d pages, %d events followed", s.faults.Load(), s.service.host.Monitor().Self().Runs, s.pages.Load(), s.events.Load())
 	assert.LessOrEqual(t, last.goroutines, first.goroutines+15)
 	if first.descriptors > 0 {
 		assert.LessOrEqual(t, last.descriptors, first.descriptors+8)
@@ -68,7 +68,7 @@ type soak struct {
 	service *service
 	world   *world.World
 	api     *client
-	faults  int
+	faults  atomic.Int64
 	pages   atomic.Int64
 	events  atomic.Int64
 }
@@ -120,8 +120,8 @@ func (s *soak) work(lasting time.Duration) {
 	people.Go(func() { s.follower(ctx) })
 	people.Go(func() { s.operator(ctx) })
 	kinds := world.Kinds()
-	for ; ctx.Err() == nil; s.faults++ {
-		kind := kinds[s.faults%len(kinds)]
+	for ; ctx.Err() == nil; s.faults.Add(1) {
+		kind := kinds[s.faults.Load()%int64(len(kinds))]
 		_ = s.world.Inject(world.Fault{Kind: kind}) // one that is there already, is
 		select {
 		case <-time.After(4 * time.Second):
@@ -150,7 +150,7 @@ func (s *soak) reader(ctx context.Context, path string) {
 // follower follows a run after the other, and leaves in the middle.
 func (s *soak) follower(ctx context.Context) {
 	for n := 0; ctx.Err() == nil; n++ {
-		id := fmt.Sprintf("soak-%d-%d", s.faults, n)
+		id := fmt.Sprintf("soak-%d-%d", s.faults.Load(), n)
 		if s.api.post(ctx, "/api/v1/runs", map[string]any{"id": id, "environment": "test", "playbook": "comprehensive-check"}, nil) == nil {
 			brief, stop := context.WithTimeout(ctx, time.Second)
 			_ = s.api.follow(brief, id, func(incident.Run) bool { s.events.Add(1); return true }) // it leaves
