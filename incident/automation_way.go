@@ -38,8 +38,7 @@ type Way struct {
 // between, in whatever process it is. What this could not bring to its end, since the
 // process ended or an answer was lost, the next call does. A host calls it when a run was
 // started that may be urgent, when a run has asked something, when the host starts, and
-// every minute or so, since others start runs too.
-// The lock is that of the playbooks: see [Playbook].
+// every minute or so, since others start runs too. The lock is that of the playbooks: see [Playbook].
 func (r *Runner) MakeWay(ctx context.Context, lock string) (Way, error) {
 	fail := func(err error) (Way, error) {
 		return Way{}, fmt.Errorf("incident: make way for who waits for %s: %w", lock, err)

@@ -77,12 +77,12 @@ type lesserWriter struct {
 
 // copied returns what takes the copy of a source; nil if none is made.
 func (w *EvidenceWriter) copied(s EvidenceSource) *lesserWriter {
-	copy := w.bundle.less
-	if copy == nil {
+	lesser := w.bundle.less
+	if lesser == nil {
 		return nil
 	}
 	item := w.item
-	return &lesserWriter{of: s.Less, pseudonym: pseudonyms(w.bundle.evidence.Pseudonyms.Reveal()), w: &EvidenceWriter{From: w.From, To: w.To, bundle: copy, left: w.left, item: item, ext: w.ext}}
+	return &lesserWriter{of: s.Less, pseudonym: pseudonyms(w.bundle.evidence.Pseudonyms.Reveal()), w: &EvidenceWriter{From: w.From, To: w.To, bundle: lesser, left: w.left, item: item, ext: w.ext}}
 }
 
 // line puts what the copy has of a line into it.

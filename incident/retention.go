@@ -74,7 +74,12 @@ func documentHeld(ctx context.Context, s Store, d Document) (bool, error) {
 		}
 		about = []string{a.Incident, a.Question.Run}
 	}
-	for _, name := range about {
+	return anyHeld(ctx, s, about...)
+}
+
+// anyHeld reports whether nothing may be removed of one of several.
+func anyHeld(ctx context.Context, s Store, names ...string) (bool, error) {
+	for _, name := range names {
 		if held, err := isHeld(ctx, s, name); held || err != nil {
 			return held, err
 		}

@@ -96,16 +96,11 @@ func (r Retention) forget(ctx context.Context, now time.Time, really bool) (n in
 		if !record.Status.Ended() || record.Ended.After(now.Add(-whole)) {
 			continue
 		}
-		for _, id := range []string{record.Labels["incident"], record.ID} {
-			held, err := isHeld(ctx, r.Store, id)
-			if err != nil {
-				return n, fmt.Errorf("incident: retention: whether a run is held: %w", err)
-			}
-			if held {
-				record.ID = ""
-			}
+		held, err := anyHeld(ctx, r.Store, record.Labels["incident"], record.ID)
+		if err != nil {
+			return n, fmt.Errorf("incident: retention: whether a run is held: %w", err)
 		}
-		if record.ID == "" {
+		if held {
 			continue
 		}
 		if really {

@@ -232,8 +232,9 @@ func (r *Runner) Start(ctx context.Context, q Request) (Run, error) {
 	}
 	text := fmt.Sprintf("starts %s in %s as run %s", p.Name, p.Environment, start.ID)
 	data := marshal(q)
-	q.Parameters = nil                                                        // the key stays when what was asked is redacted
-	key := "run started/" + start.ID + "/" + digestOf(by, string(marshal(q))) // the same request again is the same command
+	q.Parameters = nil // the key stays when what was asked is redacted, so it has nothing of it
+	// The same request again is the same command.
+	key := "run started/" + start.ID + "/" + digestOf(by, string(marshal(q)))
 	if err := r.audit(ctx, Entry{Key: key, Kind: "run started", Actor: by, Text: text, Data: data}); err != nil {
 		return Run{}, err
 	}

@@ -98,8 +98,8 @@ const (
 func timelineOf(id string) string { return "incident/" + id }
 
 // Timeline returns what happened in an incident in the order in which it was recorded,
-// after an entry by its number. Entries are never changed but by redaction, see [Retention]: [VerifyChain] proves it. Of an
-// incident that there is not it is empty.
+// after an entry by its number. Entries are never changed but by redaction, see [Retention]:
+// [VerifyChain] proves it. Of an incident that there is not it is empty.
 func (m *Manager) Timeline(ctx context.Context, id string, after int64) iter.Seq2[Entry, error] {
 	return m.cfg.Store.Entries(ctx, timelineOf(id), after)
 }

@@ -22,8 +22,9 @@ type AuditLogConfig struct {
 
 // AuditLog reads Canvas's logs of logins and of changes of courses, which Canvas
 // keeps for a year, and, if a query names them, the page views of a user. It
-// implements incident.AuditLog and is safe for concurrent use. Changes of grades are not in it: Canvas has them by course, student or
-// grader only; see canvas.Client.GradeChanges.
+// implements incident.AuditLog and is safe for concurrent use. Changes of grades
+// are not in it: Canvas has them by course, student or grader only; see
+// canvas.Client.GradeChanges.
 type AuditLog struct{ cfg AuditLogConfig }
 
 var _ incident.AuditLog = (*AuditLog)(nil)

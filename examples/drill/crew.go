@@ -127,8 +127,8 @@ func (c *crew) answerRun(ctx context.Context, run incident.Run, q incident.Quest
 			}
 		}
 	}
-	if make := c.makes[q.Step]; make != nil && q.Kind == "manual" && answer.Kind == incident.AnswerDone {
-		output, err := json.Marshal(make())
+	if made := c.makes[q.Step]; made != nil && q.Kind == "manual" && answer.Kind == incident.AnswerDone {
+		output, err := json.Marshal(made())
 		if err != nil {
 			return err
 		}

@@ -1,14 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"log/slog"
-	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -22,6 +19,7 @@ import (
 	"go.acu.edu.au/runbook/examples/internal/world"
 	"go.acu.edu.au/runbook/health"
 	"go.acu.edu.au/runbook/incident"
+	"go.acu.edu.au/runbook/incident/incidenttest"
 	"go.acu.edu.au/runbook/incident/playbooks"
 )
 
@@ -370,48 +368,22 @@ func (d *deadly) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, r.Context().Err()
 }
 
-// evidence keeps what is secured of a breach, encrypted to somebody who is not there.
+// evidence keeps what is secured of a breach, encrypted to somebody who is not there, and
+// notes when.
 type evidence struct {
+	incidenttest.EvidenceStore
 	mu   sync.Mutex
-	kept map[string][]byte
 	acts []act
 }
 
 // Keep implements [incident.EvidenceStore].
-func (e *evidence) Keep(_ context.Context, name string, write func(io.Writer) error) error {
-	var b bytes.Buffer
-	if err := write(&b); err != nil {
+func (e *evidence) Keep(ctx context.Context, name string, write func(io.Writer) error) error {
+	if err := e.EvidenceStore.Keep(ctx, name, write); err != nil {
 		return err
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.kept == nil {
-		e.kept = make(map[string][]byte)
-	}
-	e.kept[name] = b.Bytes()
 	e.acts = append(e.acts, act{At: time.Now(), Kind: "evidence", Detail: name})
-	return nil
-}
-
-// Kept implements [incident.EvidenceStore].
-func (e *evidence) Kept(context.Context) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		e.mu.Lock()
-		names := slices.Sorted(maps.Keys(e.kept))
-		e.mu.Unlock()
-		for _, name := range names {
-			if !yield(name, nil) {
-				return
-			}
-		}
-	}
-}
-
-// Delete implements [incident.EvidenceStore].
-func (e *evidence) Delete(_ context.Context, name string) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	delete(e.kept, name)
 	return nil
 }
 

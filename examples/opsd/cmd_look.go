@@ -264,10 +264,12 @@ func (p *program) logs(ctx context.Context, c *cli.Command) error {
 		if !c.Bool("json") {
 			p.heading(s)
 		}
+		n := 0
 		for l, err := range e.Logs.Logs(ctx, q) {
 			if err != nil {
 				return fmt.Errorf("opsd: the logs of %s: %w", e.Name, err)
 			}
+			n++
 			if c.Bool("json") {
 				if err := p.json(l); err != nil {
 					return err
@@ -275,6 +277,9 @@ func (p *program) logs(ctx context.Context, c *cli.Command) error {
 				continue
 			}
 			p.printf("%s  %-5s  %s\n", l.Time.In(s.zone).Format("2006-01-02 15:04:05"), oneLine(l.Level), oneLine(l.Message))
+		}
+		if n == 0 && !c.Bool("json") {
+			p.printf("There are no such lines.\n")
 		}
 		return nil
 	})

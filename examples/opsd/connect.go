@@ -215,9 +215,9 @@ func orNone[T incident.Ticketer](t T, err error) (incident.Ticketer, error) {
 // silent are channels that tell nobody, for commands that only look. They are made as those
 // that do, so that what is wrong with them is found.
 func silent(c host.Channels) host.Channels {
-	nobody := func(make func(string) (alert.Notifier, error)) func(string) (alert.Notifier, error) {
+	nobody := func(real func(string) (alert.Notifier, error)) func(string) (alert.Notifier, error) {
 		return func(to string) (alert.Notifier, error) {
-			if _, err := make(to); err != nil {
+			if _, err := real(to); err != nil {
 				return nil, err
 			}
 			return alert.NotifierFunc(func(context.Context, alert.Notification) (alert.Receipt, error) { return "", nil }), nil

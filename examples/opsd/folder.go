@@ -201,7 +201,7 @@ func (d dumps) list(ctx context.Context) ([]playbooks.Dump, error) {
 func (d dumps) add(ctx context.Context, name string, write func(w io.Writer) (incident.DumpReceipt, error)) error {
 	var receipt incident.DumpReceipt
 	// The receipt of what is replaced goes first: it is not that of the new one.
-	if err := d.receipts.remove(receiptOf(name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := d.receipts.remove(receiptOf(name)); err != nil {
 		return err
 	}
 	err := d.dumps.write(ctx, name, func(w io.Writer) (err error) {

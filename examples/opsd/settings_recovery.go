@@ -132,8 +132,8 @@ func (s *settings) validateRecovery() {
 		}
 	}
 	for key, value := range map[string]time.Duration{"evidence": s.Retention.Evidence, "redacted": s.Retention.Redacted, "incidents": s.Retention.Incidents} {
-		if value < 0 {
-			s.file.Problem("retention."+key, "must not be negative")
+		if value != 0 && value < 24*time.Hour {
+			s.file.Problem("retention."+key, "must be at least 24h: what is older is removed each night")
 		}
 	}
 	if whole, redacted := s.retention().Times(); redacted < whole {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -163,17 +162,16 @@ func (t *telemetry) tell(cfg *host.Config) {
 	if t == nil {
 		return
 	}
-	cfg.Runs = toldRuns{cfg.Runs, t}
-	channel := func(kind string, make func(string) (alert.Notifier, error)) func(string) (alert.Notifier, error) {
+	channel := func(kind string, real func(string) (alert.Notifier, error)) func(string) (alert.Notifier, error) {
 		return func(to string) (alert.Notifier, error) {
-			n, err := make(to)
+			n, err := real(to)
 			return t.Notifier(kind, n), err
 		}
 	}
 	c := &cfg.Channels
 	c.Chat, c.Mail, c.Phone = channel("chat", c.Chat), channel("mail", c.Mail), channel("phone", c.Phone)
 	checks, hooks := t.HealthHooks(), cfg.Hooks
-	cfg.Hooks.OnResult = checks.OnResult
+	cfg.Hooks.Program, cfg.Hooks.OnResult = t.Program, checks.OnResult
 	cfg.Hooks.OnTransition = func(ctx context.Context, change health.Transition) {
 		hooks.OnTransition(ctx, change)
 		checks.OnTransition(ctx, change)
@@ -218,19 +216,6 @@ func (t *telemetry) stop(ctx context.Context) {
 	}
 	all.Wait()
 	t.stops = nil
-}
-
-// toldRuns are runs whose playbooks are told.
-type toldRuns struct {
-	host.Runs
-	t *telemetry
-}
-
-// Launch implements [host.Runs].
-func (r toldRuns) Launch(ctx context.Context, programs map[string]incident.Program) error {
-	programs = maps.Clone(programs)
-	programs[incident.PlaybookProgram] = r.t.Program(programs[incident.PlaybookProgram])
-	return r.Runs.Launch(ctx, programs)
 }
 
 // warn says what is said also where only that is which goes wrong.

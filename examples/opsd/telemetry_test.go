@@ -204,30 +204,20 @@ func TestWithoutTelemetry(t *testing.T) {
 	none.stop(t.Context())
 }
 
-// launched takes what is launched.
-type launched struct {
-	host.Runs
-	programs map[string]incident.Program
-}
-
-func (l *launched) Launch(_ context.Context, programs map[string]incident.Program) error {
-	l.programs = programs
-	return nil
-}
-
-// The programs of the host are left as they are.
-func TestToldRunsChangeNoMap(t *testing.T) {
+// The runs are told by their program, and stay what they are beside that: retention forgets
+// those that can be.
+func TestTelemetryLeavesTheRuns(t *testing.T) {
 	t.Parallel()
 	c := &telemetrySettings{Endpoint: "http://127.0.0.1:1", Traces: true, Interval: defaultInterval}
 	tells, err := startTelemetry(t.Context(), c, "process", &journal{w: io.Discard})
 	require.NoError(t, err)
 	t.Cleanup(func() { tells.stop(context.WithoutCancel(t.Context())) })
-	runs := &launched{}
-	given := map[string]incident.Program{incident.EscalationProgram: nil, incident.PlaybookProgram: nil}
-	require.NoError(t, toldRuns{runs, tells}.Launch(t.Context(), given))
-	assert.Len(t, runs.programs, 2)
-	runs.programs["other"] = nil
-	assert.Len(t, given, 2)
+	runs := incident.NewMemoryRuns(incident.MemoryRunsConfig{})
+	cfg := host.Config{Runs: runs}
+	tells.tell(&cfg)
+	assert.Same(t, runs, cfg.Runs)
+	assert.Implements(t, (*incident.RunForgetter)(nil), cfg.Runs)
+	assert.NotNil(t, cfg.Hooks.Program)
 }
 
 // What is wrong with the key is told with its place.

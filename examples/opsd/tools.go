@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"go.acu.edu.au/runbook"
 	"go.acu.edu.au/runbook/health"
 	"go.acu.edu.au/runbook/incident/playbooks"
 )
@@ -151,7 +152,7 @@ func (e environment) task() health.Prober {
 const exitMaintenance = 75
 
 // redacted is a text without a secret.
-func redacted(text string, secret interface{ Reveal() string }) string {
+func redacted(text string, secret runbook.Secret) string {
 	if s := secret.Reveal(); s != "" {
 		text = strings.ReplaceAll(text, s, "[redacted]")
 	}

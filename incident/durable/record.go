@@ -28,14 +28,15 @@ func (r *Runs) Record(ctx context.Context, id string, revision int64) (incident.
 	wake, end := r.hub.subscribe(id)
 	defer end()
 	for {
-		record, f, err := r.readRow(ctx, id)
+		processes := sync.OnceValues(func() ([]process, error) { return r.processes(ctx) })
+		record, f, err := r.readRow(ctx, id, processes)
 		if err != nil {
 			return incident.RunRecord{}, fmt.Errorf("durable: read run %q: %w", id, err)
 		}
 		if revision < 0 || record.Revision > revision {
 			return record, nil
 		}
-		if r.notice(ctx, f) {
+		if r.notice(ctx, f, processes) {
 			continue
 		}
 		timer := time.NewTimer(poll)
@@ -159,12 +160,12 @@ func (r *Runs) rows(ctx context.Context, condition string, args ...any) (list []
 
 // read returns a run with everything that was recorded.
 func (r *Runs) read(ctx context.Context, id string) (incident.RunRecord, error) {
-	record, _, err := r.readRow(ctx, id)
+	record, _, err := r.readRow(ctx, id, func() ([]process, error) { return r.processes(ctx) })
 	return record, err
 }
 
 // readRow returns what it was read from as well.
-func (r *Runs) readRow(ctx context.Context, id string) (incident.RunRecord, row, error) {
+func (r *Runs) readRow(ctx context.Context, id string, processes func() ([]process, error)) (incident.RunRecord, row, error) {
 	rows, err := r.rows(ctx, "id = $1", id)
 	if err != nil {
 		return incident.RunRecord{}, row{}, err
@@ -172,7 +173,7 @@ func (r *Runs) readRow(ctx context.Context, id string) (incident.RunRecord, row,
 	if len(rows) == 0 {
 		return incident.RunRecord{}, row{}, incident.ErrNotFound
 	}
-	record, err := r.record(ctx, rows[0], true, func() ([]process, error) { return r.processes(ctx) })
+	record, err := r.record(ctx, rows[0], true, processes)
 	return record, rows[0], err
 }
 

@@ -52,14 +52,14 @@ func standingOf(f row, all []process) standing {
 // again, which nothing else records: who follows the run waits for its revision to grow. It
 // reports whether it did. It is tried again if it fails. With a read-only context nothing is
 // written, and the next change tells.
-func (r *Runs) notice(ctx context.Context, f row) (changed bool) {
+func (r *Runs) notice(ctx context.Context, f row, processes func() ([]process, error)) (changed bool) {
 	switch {
 	case f.ended != 0, f.stranded != "", runbook.IsReadOnly(ctx):
 		return false
 	case f.owner != "" && f.process == r.process && f.shown == inOrder:
 		return false // it is this one
 	}
-	all, err := r.processes(ctx)
+	all, err := processes()
 	if err != nil {
 		return false
 	}
@@ -68,7 +68,7 @@ func (r *Runs) notice(ctx context.Context, f row) (changed bool) {
 		return false
 	}
 	err = r.write(ctx, func(tx *sql.Tx) error {
-		result, err := tx.ExecContext(ctx, "UPDATE runbook_runs SET shown = $2, revision = revision + 1 WHERE id = $1 AND shown = $3 AND revision = $4 AND ended = 0",
+		result, err := tx.ExecContext(plain{ctx}, "UPDATE runbook_runs SET shown = $2, revision = revision + 1 WHERE id = $1 AND shown = $3 AND revision = $4 AND ended = 0",
 			f.id, string(now), string(f.shown), f.revision)
 		if err != nil {
 			return err

@@ -50,8 +50,9 @@
 // that the host chose and words of the SDK: a series never depends on what outsiders send,
 // and has no ids, messages, addresses or names of people. The result of a delivery is
 // "delivered", "limited", "refused", "unsent" or "unknown"; that of an attempt "done",
-// "failed", "unknown", "skipped" or, while something is waited for, "not yet". Where replicas share a
-// store each says of incidents, runs and approvals what the store says: take the greatest, and not the sum.
+// "failed", "unknown", "skipped" or, while something is waited for, "not yet". Where replicas
+// share a store each says of incidents, runs and approvals what the store says: take the
+// greatest, and not the sum.
 //
 // # Traces
 //

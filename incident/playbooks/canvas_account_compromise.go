@@ -39,10 +39,9 @@ func (c CanvasCredentials) needs(e Environment) []incident.Need {
 // it, that somebody else uses. Those who answer for security are told at once, with the
 // time until which a notifiable breach has to be settled; the audit log and the page views
 // are read, and evidence is preserved, before anything is changed, which takes at most some
-// minutes: people are asked after it, also if it fails. Once a
-// person has approved that nobody can launch the tool until there is a new one, the key is
-// switched off; a new key and a new private key take its place; sessions are ended, and the
-// administrators of Canvas are told.
+// minutes: people are asked after it, also if it fails. Once a person has approved that nobody
+// can launch the tool until there is a new one, the key is switched off; a new key and a new
+// private key take its place; sessions are ended, and the administrators of Canvas are told.
 func CanvasAccountCompromise(e Environment, desk SecurityDesk, canvas CanvasCredentials) incident.Playbook {
 	d := e.Defaults.WithDefaults()
 	const stop, renew, verify = "Tell, preserve and switch off", "New credentials", "Verify and tell"

@@ -31,7 +31,7 @@ func TestCanvasAccountCompromise(t *testing.T) {
 		"evidence is there before anything is changed, and the old key is off before anything is renewed": {
 			answer: made, does: all,
 			letter: []string{
-				"developer key 42 is off. The new client id is 43", "3 events", "203.0.113.9", "is to be settled within 30 days",
+				"developer key 42 is off. The new client id is 43", "63 events", "203.0.113.9", "is to be settled within 30 days",
 				"Page views: 3 requests of 2 users; addresses that were not there before: 203.0.113.66, which asked for /api/v1/accounts/1/users (2)",
 			},
 		},

@@ -128,19 +128,30 @@ func (e Environment) views(ctx context.Context, users []string, from, to time.Ti
 		return v, last
 	}
 	v.Addresses, v.Programs, v.Paths = tallies(addresses), tallies(programs), tallies(paths)
-	late, fresh := make(map[string]int), make(map[string]int)
-	for address, n := range addresses { // also those that are none of the most frequent
-		if known[address] || v.Cut {
-			continue // of what was cut nobody knows what was there before
-		}
-		fresh[address] = n
+	if !v.Cut { // of what was cut nobody knows what was there before
+		v.Late = lateOf(addresses, known)
+	}
+	late := make(map[string]int)
+	for _, address := range v.Late {
 		for path, n := range asked[address] {
 			late[path] += n
 		}
 	}
-	for _, a := range tallies(fresh) {
-		v.Late = append(v.Late, a.Name)
-	}
 	v.LatePaths = tallies(late)
 	return v, nil
+}
+
+// lateOf returns the addresses that were not known before, the most frequent first, also those
+// that are none of the most frequent of all.
+func lateOf(addresses map[string]int, known map[string]bool) (late []string) {
+	fresh := make(map[string]int)
+	for address, n := range addresses {
+		if !known[address] {
+			fresh[address] = n
+		}
+	}
+	for _, a := range tallies(fresh) {
+		late = append(late, a.Name)
+	}
+	return late
 }

@@ -237,11 +237,11 @@ func (e Environment) traces(id string) incident.Step {
 				}
 			}
 			t.Actions, t.Actors, t.Addresses = tallies(actions), tallies(actors), tallies(addresses)
-			for _, a := range t.Addresses {
-				if !known[a.Name] && !t.Cut {
-					t.Late = append(t.Late, a.Name)
-					t.Suspects = append(t.Suspects, from[a.Name]...)
-				}
+			if !t.Cut { // of what was cut nobody knows what was there before
+				t.Late = lateOf(addresses, known)
+			}
+			for _, address := range t.Late {
+				t.Suspects = append(t.Suspects, from[address]...)
 			}
 			slices.Sort(t.Suspects)
 			t.Suspects = slices.Compact(t.Suspects)

@@ -56,6 +56,9 @@ func newSecurityHouse(t testing.TB) *securityHouse {
 		incident.AuditEvent{ID: "2", Time: now.Add(-time.Hour), Kind: incident.AuditAuthentication, Action: "login", Actor: "7", Address: "10.0.0.1"},
 		incident.AuditEvent{ID: "3", Time: now.Add(-time.Hour), Kind: incident.AuditChange, Action: "updated", Actor: "7", Address: "203.0.113.9"},
 	)
+	for i := range 60 { // 20 addresses from which there is more, so that the new one is none of the most frequent
+		h.audit.Add(incident.AuditEvent{ID: fmt.Sprint("usual ", i), Time: now.Add(-49 * time.Hour), Kind: incident.AuditAuthentication, Action: "login", Actor: "8", Address: fmt.Sprint("10.0.1.", i%20)})
+	}
 	h.from = len(h.platform.Effects())
 	return h
 }

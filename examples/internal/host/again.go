@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -114,25 +113,20 @@ func (h *Host) makeWay(ctx context.Context, environment string) {
 	})
 }
 
-// tend finishes every minute what a crash or an error has cut off, and lets the most severe
-// run begin, whoever started it.
+// tend finishes, at once and then every minute, what a crash or an error has cut off, and lets
+// the most severe run begin, whoever started it.
 func (h *Host) tend(ctx context.Context) error {
 	for {
+		for _, r := range h.environments {
+			h.makeWay(ctx, r.Name)
+		}
 		select {
 		case <-time.After(time.Minute):
 		case <-ctx.Done():
 			return nil
 		}
-		if err := errors.Join(h.runner.Reconcile(ctx), h.finishWays(ctx)); err != nil && ctx.Err() == nil {
+		if err := h.runner.Reconcile(ctx); err != nil && ctx.Err() == nil {
 			h.cfg.Logger.WarnContext(ctx, "what was cut off is not finished; it is tried again", "error", err)
 		}
 	}
-}
-
-// finishWays brings to its end what another process has begun of making way.
-func (h *Host) finishWays(ctx context.Context) error {
-	for _, r := range h.environments {
-		h.makeWay(ctx, r.Name)
-	}
-	return nil
 }

@@ -121,6 +121,8 @@ type Hooks struct {
 	OnIncident func(ctx context.Context, i incident.Incident, entries []incident.Entry)
 	// OnDelivery is told of each attempt to tell somebody.
 	OnDelivery func(alert.Attempt)
+	// Program returns what carries out playbooks in the place of what does, and tells of it.
+	Program func(incident.Program) incident.Program
 	// OnResult is told of each result of a check.
 	OnResult func(ctx context.Context, s health.State)
 	// OnTransition is told when a check changes.

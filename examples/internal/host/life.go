@@ -51,15 +51,15 @@ func (h *Host) Start(ctx context.Context) error {
 	}
 	h.engine = engine
 	programs := map[string]incident.Program{incident.PlaybookProgram: h.runner.Program(), incident.EscalationProgram: h.escalations.Program()}
+	if told := h.cfg.Hooks.Program; told != nil {
+		programs[incident.PlaybookProgram] = told(programs[incident.PlaybookProgram])
+	}
 	for _, begin := range []func() error{
 		func() error { return h.expectWorkers(engine) },
 		func() error { return engine.Start(ctx) },
 		func() error { return h.cfg.Runs.Launch(ctx, programs) },
 		func() error { return h.runner.Reconcile(ctx) },
-		func() error {
-			h.background(ctx, "finish what was cut off", h.tend)
-			return h.finishWays(ctx)
-		},
+		func() error { h.background(ctx, "finish what was cut off", h.tend); return nil },
 		func() error { return h.manager.Start(ctx) },
 		func() error { return h.scheduler.Start(ctx) },
 		func() error { h.feed.Store(newFeed(engine)); return h.watch(ctx) },
