@@ -111,7 +111,7 @@ func (c *child) close() {
 	require.NoError(c.t, c.cmd.Wait(), "%s", c.said())
 }
 
-// kills is how often the program is killed: 30 times, or as often as RUNBOOK_KILLS says.
+// kills is how often the program is killed: 50 times, or as often as RUNBOOK_KILLS says.
 func kills() int {
 	if n, err := strconv.Atoi(os.Getenv("RUNBOOK_KILLS")); err == nil {
 		return n
@@ -119,7 +119,7 @@ func kills() int {
 	if testing.Short() {
 		return 5
 	}
-	return 30
+	return 50
 }
 
 func (p place) task(t testing.TB) task {
