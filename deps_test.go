@@ -104,7 +104,7 @@ var mayCompile = map[string][]string{
 
 // wholeHosts are programs that have all of it, and what they are made of. Nobody imports them.
 var wholeHosts = []string{
-	"examples/drill", "examples/internal/dashboard/demo", "examples/internal/dashboard/scene", "examples/internal/host", "examples/internal/world", "examples/opsd",
+	"examples/drill", "examples/internal/drill", "examples/internal/dashboard/demo", "examples/internal/dashboard/scene", "examples/internal/host", "examples/internal/world", "examples/opsd",
 }
 
 // compiled returns, for each package of the module, what importing it compiles

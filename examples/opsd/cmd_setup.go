@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	_ "embed"
-	"errors"
 	"fmt"
 
 	"github.com/urfave/cli/v3"
 
+	"go.acu.edu.au/runbook/examples/internal/drill"
 	"go.acu.edu.au/runbook/examples/internal/world"
 )
 
@@ -46,9 +46,13 @@ func (p *program) setupCommands() []*cli.Command {
 			return none(c)
 		}},
 		{
-			Name: "drill", Category: category, Usage: "rehearse: a program of its own", Description: "The drill is in virtual time, for which it has a process to itself: go run ./examples/drill. On the clock on the wall, opsd serve -fault KIND shows one fault.",
-			Action: func(context.Context, *cli.Command) error {
-				return errors.New("opsd: the drill is a program of its own, as it runs in virtual time: go run ./examples/drill; one fault on the clock on the wall shows opsd serve -fault KIND")
+			Name: "drill", Category: category, Usage: "rehearse the runbook on an estate in memory in which things go wrong", ArgsUsage: "[-scenario NAME] [-pairs N] ...", SkipFlagParsing: true,
+			Description: "It is in virtual time, touches nothing real, and takes no configuration: opsd drill -h says what there is. One fault on the clock on the wall shows opsd serve -fault KIND.",
+			Action: func(_ context.Context, c *cli.Command) error {
+				if code := drill.Main(c.Args().Slice(), p.stdout, p.stderr); code != exitDone {
+					return quiet{code}
+				}
+				return nil
 			},
 		},
 	}

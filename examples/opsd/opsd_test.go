@@ -157,7 +157,9 @@ func TestLooking(t *testing.T) {
 		"unknown-plan":    {[]string{"plan", "nothing"}, exitCouldNot},
 		"not-running":     {[]string{"incidents", "-server", "http://127.0.0.1:1"}, exitCouldNot},
 		"run-not-running": {[]string{"run", "restart", "-server", "http://127.0.0.1:1"}, exitCouldNot},
-		"drill":           {[]string{"drill"}, exitCouldNot},
+		"drill":           {[]string{"drill", "-list"}, exitDone},
+		"drill-help":      {[]string{"drill", "-h"}, exitDone},
+		"drill-unknown":   {[]string{"drill", "-scenario", "bad-day"}, exitCouldNot},
 		"no-state":        {[]string{"state", "backup", "somewhere"}, exitCouldNot},
 		"public":          {[]string{"serve", "-listen", "0.0.0.0:0"}, exitCouldNot},
 	} {
