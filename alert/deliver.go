@@ -54,6 +54,7 @@ type target struct {
 	tokens   float64
 	refilled time.Time
 	begins   []time.Time // of the conversations of the last minute
+	limit    *limiter    // nil if there is none
 }
 
 func newTarget(t Target) *target { return &target{Target: t, tokens: float64(t.Burst)} }

@@ -50,6 +50,8 @@
 //   - Targets that page are told of critical alerts of production, unless they are
 //     configured otherwise, and never of a test environment.
 //   - A target that fails delays no other, and a storm becomes one digest.
+//   - A [Limit] bounds how much is told at one address. What is critical, and what asks
+//     somebody, does not wait for it, and what waits is not lost.
 //   - Why somebody was not told is listed, in [Router.Alerts].
 //
 // # What it does not do

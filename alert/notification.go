@@ -149,4 +149,7 @@ type Post struct {
 	By string `json:"by,omitempty"`
 	// Last means that nothing follows on this ID.
 	Last bool `json:"last,omitempty"`
+	// Urgent means that a person has to do something because of it: a question, a failure.
+	// No [Limit] keeps it waiting, nor what was posted under its ID before.
+	Urgent bool `json:"urgent,omitempty"`
 }

@@ -174,6 +174,7 @@ func (r *Router) load(ctx context.Context) error {
 	for _, th := range r.threads {
 		r.schedule(th, now)
 	}
+	r.countSent(now)
 	return nil
 }
 

@@ -14,7 +14,8 @@ import (
 
 // Post tells everyone what somebody wrote: to all targets of the audience Everyone, or
 // to those that are named. Posts of one ID arrive in the order in which they were
-// posted, in one thread. Nothing mutes them. Of a target with NeedsApproval, which must be
+// posted, in one thread. Nothing mutes them, but a [Limit] may let those wait that are not
+// [Post.Urgent]. Of a target with NeedsApproval, which must be
 // named, it becomes a [Draft].
 //
 // What is no alert and is for operators, such as a question to them, is posted too: to a

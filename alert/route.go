@@ -38,6 +38,9 @@ type RouterConfig struct {
 	// minutes before it ends if it lasts longer than twenty, and when it is over. None of
 	// them may page.
 	Notices []string
+	// Limits bound how much people are told at an address. None means that all is told as
+	// it comes.
+	Limits []Limit
 	// Zone is the zone of the times in messages. Nil means UTC.
 	Zone *time.Location
 	// Logger is told what goes wrong. Nil means slog.Default().
@@ -126,8 +129,9 @@ type Route struct {
 	Wait time.Duration
 	// Update is how long to wait between messages about changes of a group. Zero means
 	// 5 minutes. Further critical alerts come Wait after the last message, and ends of a
-	// part wait no longer than Wait. What gets worse, what somebody takes care of, and the
-	// end of all do not wait.
+	// part wait no longer than Wait. That somebody takes care of a part waits for a few
+	// seconds, since who takes several takes one after the other. What gets worse, that
+	// somebody takes care of all, and the end of all do not wait.
 	Update time.Duration
 	// Continue goes on with the next routes.
 	Continue bool
@@ -262,7 +266,7 @@ func (c RouterConfig) defaults() (RouterConfig, error) {
 		names[r.Name] = true
 		problems = append(problems, r.setDefaults(byName)...)
 	}
-	problems = append(problems, c.muteProblems(byName)...)
+	problems = append(append(problems, c.muteProblems(byName)...), c.limitProblems(byName)...)
 	if len(c.PageEnvironments) == 0 {
 		c.PageEnvironments = []string{"production", "prod"}
 	}
@@ -274,6 +278,10 @@ func (c RouterConfig) defaults() (RouterConfig, error) {
 	}
 	c.PageEnvironments, c.Maintenance = slices.Clone(c.PageEnvironments), slices.Clone(c.Maintenance)
 	c.Inhibitions, c.Notices = slices.Clone(c.Inhibitions), slices.Clone(c.Notices)
+	c.Limits = slices.Clone(c.Limits)
+	for i := range c.Limits {
+		c.Limits[i].Targets = slices.Clone(c.Limits[i].Targets)
+	}
 	for i := range c.Maintenance {
 		c.Maintenance[i].Match = c.Maintenance[i].Match.clone()
 	}

@@ -74,6 +74,7 @@ func (r *Router) reset() {
 	for _, t := range r.cfg.Targets {
 		r.targets[t.Name] = newTarget(t)
 	}
+	r.limiters()
 }
 
 // ErrStopped is the error of a [Router] that was stopped, or not started.

@@ -33,7 +33,9 @@ func (r *Router) say(th *thread, kind Kind, c *changes, now time.Time) {
 
 // sayQueued makes the next post or notice a message.
 func (r *Router) sayQueued(th *thread, now time.Time) {
+	r.gather(th, now)
 	q := th.Queue[0]
+	q.Post = view{now, r.cfg.Zone}.waited(&q)
 	th.Queue = slices.Clone(th.Queue[1:]) // or the posts of a year stay in memory
 	if th.Key == "" {
 		th.Key = conversationKey(th.Target, th.Group, now)
@@ -49,6 +51,9 @@ func (r *Router) sayQueued(th *thread, now time.Time) {
 func (r *Router) put(th *thread, m *outgoing, now time.Time) {
 	m.Notification.Key, m.Notification.Seq, m.Notification.Prior = th.Key, th.Seq+1, th.Receipt
 	th.Message, th.Waiting = m, time.Time{}
+	if th.target.limit != nil {
+		th.target.limit.count(now)
+	}
 	r.touchThread(th)
 	r.overdue(th, m, now)
 	r.ready(th, now)

@@ -86,6 +86,9 @@ func (r *Router) status(t *tracked, now time.Time) Status {
 			if _, ok := th.GivenUp[t.alert.Key]; ok && why == "" {
 				why = "the target refused the message"
 			}
+			if why == "" && th.held() {
+				why = "it waits: there was so much to tell that what can wait does"
+			}
 			if why == "" {
 				continue
 			}

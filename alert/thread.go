@@ -76,6 +76,8 @@ type queued struct {
 	Last  bool   `json:"last,omitempty"` // nothing follows
 	// Tried are the targets that did not take it.
 	Tried []string `json:"tried,omitempty"`
+	// At is when it was written.
+	At time.Time `json:"at,omitzero"`
 }
 
 // outgoing is a message until it has arrived.
@@ -155,6 +157,9 @@ func (r *Router) threadOf(t *target, about string) *thread {
 // queue adds a message that is not about alerts to a thread of its own.
 func (r *Router) queue(t *target, about string, q queued, now time.Time) {
 	th := r.threadOf(t, about)
+	if q.At.IsZero() {
+		q.At = now
+	}
 	th.Queue = append(th.Queue, q)
 	r.touchThread(th)
 	r.schedule(th, now)
@@ -164,6 +169,7 @@ func (r *Router) queue(t *target, about string, q queued, now time.Time) {
 // called when the thread is due.
 func (r *Router) look(th *thread, now time.Time) {
 	th.muted, th.waits, th.hurries = false, false, false
+	th.release()
 	switch {
 	case th.Message != nil:
 		r.overdue(th, th.Message, now)
@@ -172,7 +178,9 @@ func (r *Router) look(th *thread, now time.Time) {
 		}
 		return
 	case len(th.Queue) > 0:
-		r.sayQueued(th, now)
+		if !r.hold(th, slices.ContainsFunc(th.Queue, func(q queued) bool { return q.isUrgent() }), now) {
+			r.sayQueued(th, now)
+		}
 		return
 	case th.group == nil && len(th.Told) == 0 && th.Key == "":
 		delete(r.threads, threadID(th.Target, th.Group)) // nothing is left of it
@@ -189,6 +197,11 @@ func (r *Router) look(th *thread, now time.Time) {
 		if !at.IsZero() {
 			th.waits, th.hurries = len(c.news)+len(c.over) > 0, c.critical
 			r.schedule(th, at)
+		}
+	case r.hold(th, c.isUrgent(kind), now):
+		if th.waits = true; kind == KindFiring && !th.isDigest() && th.crowds() {
+			th.release()
+			r.digest(th, c.news, now)
 		}
 	case kind == KindFiring && !th.isDigest() && th.target.storms(now):
 		r.digest(th, c.news, now)
@@ -228,6 +241,7 @@ type changes struct {
 
 	urgent   bool // must not wait
 	critical bool // a critical alert is new
+	taken    bool // somebody takes care of something
 	acked    bool // everything that was told is acknowledged
 }
 
@@ -280,7 +294,7 @@ func (r *Router) worse(th *thread, t *tracked, was told, c *changes, now time.Ti
 		c.was = make(map[string]told)
 	}
 	c.was[a.Key] = was
-	c.worse, c.urgent = append(c.worse, a), c.urgent || acked || !th.isDigest()
+	c.worse, c.taken, c.urgent = append(c.worse, a), c.taken || acked, c.urgent || worse && !th.isDigest()
 }
 
 // ended is an alert that was told and is over.
@@ -326,7 +340,7 @@ func (r *Router) when(th *thread, c *changes, now time.Time) (at time.Time, kind
 		return at, ""
 	case len(c.over) == len(th.Told) && len(c.news) == 0:
 		return now, KindResolved
-	case c.urgent:
+	case c.urgent, c.taken && c.acked:
 		return now, updateKind(c)
 	case len(c.news)+len(c.over)+len(c.worse) > 0:
 		r.waitSince(th, now)
@@ -349,6 +363,8 @@ func (th *thread) updateAt(c *changes) time.Time {
 	route := th.route()
 	soon := min(route.Update, max(0, route.Wait))
 	switch {
+	case c.taken:
+		return th.Waiting.Add(min(soon, takenWait))
 	case th.isDigest():
 		return th.Sent.Add(route.Update)
 	case c.critical:
@@ -358,6 +374,10 @@ func (th *thread) updateAt(c *changes) time.Time {
 	}
 	return th.Sent.Add(route.Update)
 }
+
+// takenWait is how long that somebody takes care of an alert waits for more that they take,
+// where there is more: who acknowledges an incident takes one after the other.
+const takenWait = 5 * time.Second
 
 // waitSince takes note since when there is something to tell; zero means that there is
 // nothing.

@@ -13,8 +13,8 @@ type Way struct {
 	// Urgent is the most severe of the runs that wait for the lock. Its ID is empty if none
 	// waits.
 	Urgent Run
-	// Aside are the runs that were put aside for it, as they were, and Again are the runs in
-	// their place, which begin after it, in the same order.
+	// Aside are the runs that were put aside for it, as they were, and Again, one for each in
+	// the same order, are the runs in their place, which begin after it.
 	Aside, Again []Run
 	// Holder is the run that still has the lock, and why it keeps it, in Why. Its ID is
 	// empty if none has it.
@@ -28,37 +28,34 @@ type Way struct {
 // are put aside, if nothing is lost by that: a run that has not begun, or that waits for a
 // person, has changed nothing, and was told nothing by a person. It is cancelled, and the
 // same is started anew behind the urgent one, by whoever started it: it looks again, and
-// asks again if there still is something to ask. An answer that is given in that very
-// moment is not taken.
+// asks again if there still is something to ask.
 //
 // What has changed something keeps its lock: people have to answer it, and Way says which
 // run that is. Runs that were forked, or that a person has paused, stay as well.
 //
-// A run is held before it is looked at for the last time, so that it begins nothing in
-// between, in whatever process it is. What this could not bring to its end, since the
-// process ended or an answer was lost, the next call does. A host calls it when a run was
-// started that may be urgent, when a run has asked something, when the host starts, and
-// every minute or so, since others start runs too. The lock is that of the playbooks: see [Playbook].
-func (r *Runner) MakeWay(ctx context.Context, lock string) (Way, error) {
-	fail := func(err error) (Way, error) {
-		return Way{}, fmt.Errorf("incident: make way for who waits for %s: %w", lock, err)
-	}
-	runs, err := r.lined(ctx, lock)
-	if err != nil {
-		return fail(err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, settleAfter/2) // then it is left to the next call
-	defer cancel()
-	for _, run := range runs { // which were begun to be put aside before
-		if err := r.settleAside(ctx, run); err != nil {
-			return fail(err)
+// Runs are put aside by [RunControl.Replace], all at once, if they still are as they were
+// looked at: one that goes on meanwhile, or is answered, stays. So a run is neither lost nor
+// there twice, at whatever point this process dies, or stands still for however long.
+//
+// A host calls it when a run was started that may be urgent, when a run has asked something,
+// when the host starts, and every minute or so, since others start runs too. The lock is
+// that of the playbooks: see [Playbook].
+func (r *Runner) MakeWay(ctx context.Context, lock string) (way Way, err error) {
+	for range 3 { // what has gone on meanwhile is looked at again
+		if way, err = r.makeWay(ctx, lock); !errors.Is(err, ErrStale) {
+			break
 		}
 	}
-	if runs, err = r.lined(ctx, lock); err != nil {
-		return fail(err)
+	if err != nil {
+		return Way{}, fmt.Errorf("incident: make way for who waits for %s: %w", lock, err)
 	}
-	if slices.ContainsFunc(runs, asideBy) {
-		return Way{}, nil // another call is about it just now
+	return way, nil
+}
+
+func (r *Runner) makeWay(ctx context.Context, lock string) (Way, error) {
+	runs, err := r.lined(ctx, lock)
+	if err != nil {
+		return Way{}, err
 	}
 	urgent := -1
 	for i, run := range runs {
@@ -71,38 +68,29 @@ func (r *Runner) MakeWay(ctx context.Context, lock string) (Way, error) {
 		return Way{}, nil
 	}
 	way := Way{Urgent: runs[urgent]}
-	var held []RunRecord
+	var moves []Replacement
 	for i, run := range runs {
 		if i == urgent || i > urgent && run.State == StateQueued {
 			continue // who has the lock may have been started a moment after the urgent one
 		}
 		why := stays(run, way.Urgent)
 		if why == "" {
-			var record RunRecord
-			if record, why, err = r.holdAside(ctx, run, way.Urgent); err != nil {
-				return fail(errors.Join(err, r.release(ctx, held)))
+			var move Replacement
+			if move, why, err = r.move(ctx, run.ID, way.Urgent); err != nil {
+				return Way{}, err
 			}
 			if why == "" {
-				held, way.Aside = append(held, record), append(way.Aside, run)
+				moves, way.Aside = append(moves, move), append(way.Aside, run)
 			}
 		}
 		if run.State != StateQueued && why != "" {
 			way.Holder, way.Why = run, why
 		}
 	}
-	for i, record := range held {
-		again, err := r.startAgain(ctx, record)
-		if err != nil {
-			return fail(errors.Join(err, r.release(ctx, held[i+1:])))
-		}
-		way.Again = append(way.Again, again)
+	if len(moves) > 0 {
+		way.Again, err = r.putAside(ctx, moves)
 	}
-	for _, record := range held {
-		if err := r.endAside(ctx, record); err != nil {
-			return fail(err)
-		}
-	}
-	return way, nil
+	return way, err
 }
 
 // lined returns the runs that have a lock or wait for it, in the order of their turns. One
@@ -127,7 +115,7 @@ func stays(run, urgent Run) string {
 		return "it is as severe"
 	case run.Fork != "":
 		return "it was forked, and has taken over what was done"
-	case run.Held != nil && !asideBy(run):
+	case run.Held != nil:
 		return fmt.Sprintf("%s has paused it", run.Held.By)
 	case run.Began.IsZero():
 		return ""
@@ -157,54 +145,82 @@ func lost(s StepRun) string {
 	return fmt.Sprintf("a person has decided about its step %s", s.ID)
 }
 
-// asideReason is what the reason begins with for which a run is held that is put aside.
-const asideReason = "put aside for "
-
-// asideBy reports whether a run is held since it is being put aside.
-func asideBy(run Run) bool {
-	return run.Held != nil && run.Held.By == program && strings.HasPrefix(run.Held.Reason, asideReason)
-}
-
 // againID returns the ID of the run that begins in the place of another one.
 func againID(run string) string { return "again-" + digestOf(run) }
 
-// holdAside holds a run that is to be put aside. If it has gone on meanwhile it goes on, and
-// why says so.
-func (r *Runner) holdAside(ctx context.Context, run, urgent Run) (record RunRecord, why string, err error) {
-	c := Control{By: program, At: wallTime()}
-	c.Reason = fmt.Sprintf("%s%s of %s (run %s), which is more severe; it begins again after it, as run %s", asideReason, urgent.Title, urgent.Environment, urgent.ID, againID(run.ID))
-	if err := r.audit(ctx, Entry{Key: "run put aside/" + run.ID + "/" + urgent.ID, Kind: "run put aside", Actor: program, Text: fmt.Sprintf("run %s is to be %s", run.ID, c.Reason)}); err != nil {
-		return record, "", err
+// move looks at a run for the last time, and returns how it is put aside; or why it stays.
+func (r *Runner) move(ctx context.Context, id string, urgent Run) (m Replacement, why string, err error) {
+	record, err := r.record(ctx, id)
+	if err != nil {
+		return m, "", fmt.Errorf("run %s: %w", id, err)
 	}
-	const gone = "it has gone on in this moment"
-	if err := r.cfg.Runs.Hold(ctx, run.ID, c); errors.Is(err, ErrStale) {
-		return record, gone, nil // it has ended
-	} else if err != nil {
-		return record, "", fmt.Errorf("hold run %s: %w", run.ID, err)
+	run, err := r.view(ctx, record)
+	if err != nil {
+		return m, "", fmt.Errorf("run %s: %w", id, err)
 	}
-	if record, err = r.record(ctx, run.ID); err == nil {
-		var now Run
-		if now, err = r.view(ctx, record); err == nil {
-			if why = stays(now, urgent); why == "" && (len(record.Open) > 0 || !sameQuestion(run, now)) {
-				why = gone
-			}
-		}
+	if why = stays(run, urgent); why == "" && (len(record.Open) > 0 || record.Status.Ended()) {
+		why = "it has gone on in this moment"
 	}
-	if err == nil && why == "" {
+	if why == "" {
 		why, err = r.answeredPart(ctx, record, run.Question)
 	}
-	if h := record.Held; err == nil && (h == nil || h.By != c.By || h.Reason != c.Reason || !h.At.Equal(c.At)) {
-		// A person has paused it, or another call is about it: that is not released here.
-		return record, or(why, "it is put aside by another process just now"), nil
+	if why != "" || err != nil {
+		return m, why, err
 	}
-	if err != nil || why != "" {
-		return record, why, errors.Join(err, r.release(ctx, []RunRecord{{RunStart: RunStart{ID: run.ID}}}))
+	m = Replacement{ID: id, Revision: record.Revision, Control: Control{By: program, At: wallTime()}}
+	if m.Start, err = r.again(record); err != nil {
+		return m, fmt.Sprintf("it could not begin again: %v", err), nil
 	}
-	return record, "", nil
+	m.Control.Reason = fmt.Sprintf("put aside for %s of %s (run %s), which is more severe; it begins again after it, as run %s", urgent.Title, urgent.Environment, urgent.ID, m.Start.ID)
+	return m, "", nil
+}
+
+// again returns the run that begins in the place of another one, as that was asked for.
+func (r *Runner) again(record RunRecord) (RunStart, error) {
+	in, err := readInput(record.Input)
+	if err != nil {
+		return RunStart{}, err
+	}
+	q := Request{
+		ID: againID(record.ID), Environment: in.Environment, Playbook: in.Playbook, Parameters: in.Parameters, Incident: in.Incident,
+		Automatic: in.Automatic, Plan: in.Plan, Only: in.Only,
+	}
+	if !in.Automatic {
+		q.By = record.By
+	}
+	return r.starting(q)
+}
+
+// putAside cancels runs, starts the same anew, and says so.
+func (r *Runner) putAside(ctx context.Context, moves []Replacement) (again []Run, err error) {
+	for _, m := range moves {
+		text := fmt.Sprintf("run %s is to be %s", m.ID, m.Control.Reason)
+		if err := r.audit(ctx, Entry{Key: keyOf("run put aside/" + m.ID + "/" + digestOf(text)), Kind: "run put aside", Actor: program, Text: text}); err != nil {
+			return nil, err
+		}
+	}
+	records, err := r.cfg.Runs.Replace(ctx, moves)
+	if err != nil {
+		return nil, err
+	}
+	for i, m := range moves {
+		run, err := r.view(ctx, records[i])
+		if err != nil {
+			return again, fmt.Errorf("run %s is put aside, and begins again as run %s, which cannot be shown here: %w", m.ID, m.Start.ID, err)
+		}
+		again = append(again, run)
+		if in, err := readInput(m.Start.Input); err == nil { // which is as that of the other one
+			r.emit(ctx, RunStart{ID: m.ID}, in, Event{Key: "aside", Kind: EventControl, Text: fmt.Sprintf("run %s is %s", m.ID, m.Control.Reason)})
+		}
+		if err := r.closeApprovals(ctx, m.ID); err != nil {
+			r.cfg.Logger.WarnContext(ctx, "what a run had asked that was put aside is still listed, until Reconcile", "run", m.ID, "error", err)
+		}
+	}
+	return again, nil
 }
 
 // answeredPart says that somebody has answered a question, if they have: a vote of several,
-// or an answer that has not reached the run yet.
+// or one that is not sent to the run yet. What is sent is seen by [RunControl.Replace].
 func (r *Runner) answeredPart(ctx context.Context, record RunRecord, q *Question) (string, error) {
 	const answered = "somebody has answered its question, or a part of it"
 	if q == nil {
@@ -233,86 +249,4 @@ func (r *Runner) answeredPart(ctx context.Context, record RunRecord, q *Question
 		return answered, nil
 	}
 	return "", nil
-}
-
-// sameQuestion reports whether a run still asks what it did, or has still not begun.
-func sameQuestion(before, now Run) bool {
-	if before.Question == nil || now.Question == nil {
-		return before.Question == nil && now.Question == nil && now.Began.IsZero()
-	}
-	return before.Question.ID == now.Question.ID
-}
-
-// startAgain starts a run anew that is held, as it was asked for. If that has failed for
-// certain the held one goes on; if nobody knows, it stays held, and the next call settles it.
-func (r *Runner) startAgain(ctx context.Context, record RunRecord) (Run, error) {
-	in, err := readInput(record.Input)
-	if err != nil {
-		return Run{}, errors.Join(fmt.Errorf("run %s: %w", record.ID, err), r.release(ctx, []RunRecord{record}))
-	}
-	q := Request{
-		ID: againID(record.ID), Environment: in.Environment, Playbook: in.Playbook, Parameters: in.Parameters, Incident: in.Incident,
-		Automatic: in.Automatic, Plan: in.Plan, Only: in.Only,
-	}
-	if !in.Automatic {
-		q.By = record.By
-	}
-	again, err := r.Start(ctx, q)
-	if err != nil {
-		if _, missing := r.cfg.Runs.Record(ctx, q.ID, -1); errors.Is(missing, ErrNotFound) {
-			err = errors.Join(err, r.release(ctx, []RunRecord{record}))
-		}
-	}
-	return again, err
-}
-
-// endAside cancels a run in whose place another one was started.
-func (r *Runner) endAside(ctx context.Context, record RunRecord) error {
-	c := *record.Held
-	if err := r.cfg.Runs.Cancel(ctx, record.ID, c); err != nil && !errors.Is(err, ErrStale) {
-		return fmt.Errorf("run %s is held, and begins again as run %s; it could not be cancelled, which is tried again: %w", record.ID, againID(record.ID), err)
-	}
-	if in, err := readInput(record.Input); err == nil {
-		r.emit(ctx, record.RunStart, in, Event{Key: "aside", Kind: EventControl, Text: fmt.Sprintf("run %s is %s", record.ID, c.Reason)})
-	}
-	if err := r.closeApprovals(ctx, record.ID); err != nil {
-		r.cfg.Logger.WarnContext(ctx, "what a run had asked that was put aside is still listed, until Reconcile", "run", record.ID, "error", err)
-	}
-	return nil
-}
-
-// release lets runs go on that are not put aside.
-func (r *Runner) release(ctx context.Context, runs []RunRecord) error {
-	var errs []error
-	for _, run := range runs {
-		err := r.cfg.Runs.Release(context.WithoutCancel(ctx), run.ID, Control{By: program, Reason: "it is not put aside", At: wallTime()})
-		if err != nil && !errors.Is(err, ErrStale) {
-			errs = append(errs, fmt.Errorf("let run %s go on: %w", run.ID, err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// settleAside brings to its end what another call has begun: a run in whose place another
-// one was started is cancelled, and else it goes on.
-func (r *Runner) settleAside(ctx context.Context, run Run) error {
-	if !asideBy(run) {
-		return nil
-	}
-	record, err := r.record(ctx, run.ID)
-	if err != nil {
-		return err
-	}
-	_, err = r.cfg.Runs.Record(ctx, againID(run.ID), -1)
-	switch {
-	case err != nil && !errors.Is(err, ErrNotFound):
-		return fmt.Errorf("run %s: %w", againID(run.ID), err)
-	case record.Held == nil || record.Status.Ended(): // another one was faster
-		return nil
-	case wallTime().Sub(record.Held.At) < settleAfter: // that is left to the call that holds it
-		return nil
-	case err != nil:
-		return r.release(ctx, []RunRecord{record})
-	}
-	return r.endAside(ctx, record)
 }

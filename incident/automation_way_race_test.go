@@ -14,47 +14,26 @@ import (
 	"go.acu.edu.au/runbook/incident"
 )
 
-// meddled are runs in which something else happens between two commands, once.
+// meddled are runs in which something else happens before the one command, once.
 type meddled struct {
 	incident.Runs
-	beforeHold, afterHold, beforeStart, afterRelease func()
-	holdErr                                          error
+	before func()
 }
 
-func once(f *func()) {
-	if g := *f; g != nil {
-		*f = nil
-		g()
+func (m *meddled) Replace(ctx context.Context, all []incident.Replacement) ([]incident.RunRecord, error) {
+	if before := m.before; before != nil {
+		m.before = nil
+		before()
 	}
-}
-
-func (m *meddled) Hold(ctx context.Context, id string, c incident.Control) error {
-	once(&m.beforeHold)
-	if m.holdErr != nil {
-		return m.holdErr
-	}
-	err := m.Runs.Hold(ctx, id, c)
-	once(&m.afterHold)
-	return err
-}
-
-func (m *meddled) Start(ctx context.Context, s incident.RunStart) (incident.RunRecord, error) {
-	once(&m.beforeStart)
-	return m.Runs.Start(ctx, s)
-}
-
-func (m *meddled) Release(ctx context.Context, id string, c incident.Control) error {
-	err := m.Runs.Release(ctx, id, c)
-	once(&m.afterRelease)
-	return err
+	return m.Runs.Replace(ctx, all)
 }
 
 // between has two processes with the same runs: tidy, which is low, asks something, and
 // rescue waits for the lock.
 type between struct {
 	*world
-	first, second *meddled
-	one, two      *incident.Runner
+	first    *meddled
+	one, two *incident.Runner
 }
 
 func inBetween(t *testing.T, steps func(w *world) []incident.Step, test func(t *testing.T, b *between)) {
@@ -65,12 +44,12 @@ func inBetween(t *testing.T, steps func(w *world) []incident.Step, test func(t *
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		memory := incident.NewMemoryRuns(incident.MemoryRunsConfig{})
-		b := &between{world: w, first: &meddled{Runs: memory}, second: &meddled{Runs: memory}}
+		b := &between{world: w, first: &meddled{Runs: memory}}
 		store := new(incident.MemoryStore)
 		for _, of := range []struct {
 			runs incident.Runs
 			is   **incident.Runner
-		}{{b.first, &b.one}, {b.second, &b.two}} {
+		}{{b.first, &b.one}, {memory, &b.two}} {
 			var err error
 			*of.is, err = incident.NewRunner(incident.RunnerConfig{Playbooks: []incident.Playbook{low, high}, Runs: of.runs, Store: store})
 			require.NoError(t, err)
@@ -100,55 +79,67 @@ func (b *between) answer(t *testing.T, run string, a incident.Answer) error {
 
 func gateAndTidy(w *world) []incident.Step { return []incident.Step{gate(), w.action("tidy")} }
 
-// What a call has begun is not taken by another one for what a crash has left.
+// Of two that make way at once, one puts the run aside.
 func TestTwoMakeWayAtOnce(t *testing.T) {
-	t.Run("while it holds", func(t *testing.T) {
-		inBetween(t, gateAndTidy, func(t *testing.T, b *between) {
-			b.second.holdErr = errors.New("away")
-			b.first.afterHold = func() { _, _ = b.two.MakeWay(t.Context(), "production") }
-			way, err := b.one.MakeWay(t.Context(), "production")
-			require.NoError(t, err)
-			assert.Equal(t, []string{"tidy"}, ids(way.Aside))
-			synctest.Wait()
-			assert.Equal(t, []string{"rescue"}, b.did())
-		})
-	})
-	t.Run("before it starts the run again", func(t *testing.T) {
-		inBetween(t, gateAndTidy, func(t *testing.T, b *between) {
-			b.second.afterRelease = func() { _ = b.answer(t, "tidy", incident.Answer{Kind: "approve"}) }
-			b.first.beforeStart = func() { _, _ = b.two.MakeWay(t.Context(), "production") }
-			way, err := b.one.MakeWay(t.Context(), "production")
-			require.NoError(t, err)
-			require.Len(t, way.Again, 1)
-			synctest.Wait()
-			require.NoError(t, b.answer(t, way.Again[0].ID, incident.Answer{Kind: "approve"}))
-			assert.Equal(t, []string{"rescue", "tidy"}, b.did(), "it is done once")
-		})
-	})
-}
-
-// A person who pauses a run meanwhile keeps it paused.
-func TestMakingWayLeavesWhatAPersonHasPaused(t *testing.T) {
 	inBetween(t, gateAndTidy, func(t *testing.T, b *between) {
-		b.first.beforeHold = func() { require.NoError(t, b.two.Pause(t.Context(), "tidy", "kim", "do not touch")) }
+		var second incident.Way
+		b.first.before = func() {
+			var err error
+			second, err = b.two.MakeWay(t.Context(), "production")
+			require.NoError(t, err)
+			synctest.Wait()
+		}
 		way, err := b.one.MakeWay(t.Context(), "production")
 		require.NoError(t, err)
-		assert.Empty(t, way.Aside)
-		assert.Equal(t, "tidy", way.Holder.ID)
-		run, err := b.two.Run(t.Context(), "tidy")
-		require.NoError(t, err)
-		require.NotNil(t, run.Held)
-		assert.Equal(t, "kim", run.Held.By)
+		assert.Empty(t, way.Aside, "nobody waits any more")
+		require.Len(t, second.Again, 1)
+		assert.Equal(t, []string{"rescue"}, b.did())
+		require.NoError(t, b.answer(t, second.Again[0].ID, incident.Answer{Kind: "approve"}))
+		assert.Equal(t, []string{"rescue", "tidy"}, b.did(), "it is done once")
 	})
 }
 
-// A run that is just put aside is not let go on by a person, who would have it twice.
-func TestWhatIsJustPutAsideIsNotResumed(t *testing.T) {
+// A run that a person answers meanwhile goes on, and one that a person pauses stays paused.
+func TestMakingWayLeavesWhatAPersonTookMeanwhile(t *testing.T) {
+	t.Run("answered", func(t *testing.T) {
+		inBetween(t, gateAndTidy, func(t *testing.T, b *between) {
+			b.first.before = func() { require.NoError(t, b.answer(t, "tidy", incident.Answer{Kind: "approve"})) }
+			way, err := b.one.MakeWay(t.Context(), "production")
+			require.NoError(t, err)
+			assert.Empty(t, way.Aside)
+			synctest.Wait()
+			assert.Equal(t, []string{"tidy", "rescue"}, b.did())
+		})
+	})
+	t.Run("paused", func(t *testing.T) {
+		inBetween(t, gateAndTidy, func(t *testing.T, b *between) {
+			b.first.before = func() { require.NoError(t, b.two.Pause(t.Context(), "tidy", "kim", "do not touch")) }
+			way, err := b.one.MakeWay(t.Context(), "production")
+			require.NoError(t, err)
+			assert.Empty(t, way.Aside)
+			assert.Equal(t, "tidy", way.Holder.ID)
+			assert.Equal(t, "kim has paused it", way.Why)
+		})
+	})
+}
+
+// A run that changes each time that it is looked at is left alone, and that is said.
+func TestMakingWayDoesNotTryForEver(t *testing.T) {
 	inBetween(t, gateAndTidy, func(t *testing.T, b *between) {
-		b.first.beforeStart = func() {
-			err := b.two.Resume(t.Context(), "tidy", "kim", "why is it paused?")
-			require.ErrorIs(t, err, incident.ErrStale)
+		tries := 0
+		var again func()
+		again = func() {
+			tries++
+			for _, do := range []func(context.Context, string, string, string) error{b.two.Pause, b.two.Resume} {
+				require.NoError(t, do(t.Context(), "tidy", "kim", "a moment"))
+			}
+			b.first.before = again
 		}
+		b.first.before = again
+		_, err := b.one.MakeWay(t.Context(), "production")
+		require.ErrorIs(t, err, incident.ErrStale)
+		assert.Equal(t, 3, tries)
+		b.first.before = nil
 		way, err := b.one.MakeWay(t.Context(), "production")
 		require.NoError(t, err)
 		assert.Equal(t, []string{"tidy"}, ids(way.Aside))

@@ -3,7 +3,6 @@ package incident_test
 import (
 	"context"
 	"errors"
-	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -183,87 +182,4 @@ func TestWhatHasNotBegunMakesWay(t *testing.T) {
 		assert.Equal(t, incident.StateSucceeded, b.run(done.Again[1].ID).State, "the other one followed it")
 		assert.Equal(t, []string{"rescue", "tidy", "tidy"}, w.did())
 	}, w.action("tidy"))
-}
-
-// lame are runs of which a command fails, once, before or after it had its effect.
-type lame struct {
-	incident.Runs
-	what  string
-	after bool
-}
-
-var errLame = errors.New("the database is away")
-
-func (l *lame) fails(what string, do func() error) error {
-	if l.what != what {
-		return do()
-	}
-	l.what = ""
-	if l.after {
-		if err := do(); err != nil {
-			return err
-		}
-	}
-	return errLame
-}
-
-func (l *lame) Hold(ctx context.Context, id string, c incident.Control) error {
-	return l.fails("hold", func() error { return l.Runs.Hold(ctx, id, c) })
-}
-
-func (l *lame) Cancel(ctx context.Context, id string, c incident.Control) error {
-	return l.fails("cancel", func() error { return l.Runs.Cancel(ctx, id, c) })
-}
-
-func (l *lame) Start(ctx context.Context, s incident.RunStart) (r incident.RunRecord, err error) {
-	err = l.fails("start", func() error { r, err = l.Runs.Start(ctx, s); return err })
-	return r, err
-}
-
-func (l *lame) Release(ctx context.Context, id string, c incident.Control) error {
-	return l.fails("release", func() error { return l.Runs.Release(ctx, id, c) })
-}
-
-// Whatever fails in the middle, or whose answer is lost, the next call brings to its end:
-// the low run is there once, and the critical one begins.
-func TestMakingWayIsTriedAgain(t *testing.T) {
-	for _, after := range []bool{false, true} {
-		for _, what := range []string{"hold", "start", "cancel"} {
-			t.Run(map[bool]string{false: "before ", true: "after "}[after]+what, func(t *testing.T) {
-				w := new(world)
-				low, high := playbook(gate(), w.action("tidy")), playbook(w.action("rescue"))
-				low.Name, low.Severity, high.Name = "tidy", alert.Low, "rescue"
-				synctest.Test(t, func(t *testing.T) {
-					ctx := t.Context()
-					runs := &lame{Runs: incident.NewMemoryRuns(incident.MemoryRunsConfig{})}
-					r, err := incident.NewRunner(incident.RunnerConfig{Playbooks: []incident.Playbook{low, high}, Runs: runs, Store: new(incident.MemoryStore)})
-					require.NoError(t, err)
-					memory := runs.Runs.(*incident.MemoryRuns)
-					require.NoError(t, memory.Launch(ctx, map[string]incident.Program{incident.PlaybookProgram: r.Program()}))
-					defer func() { require.NoError(t, memory.Close(context.WithoutCancel(ctx))) }()
-					for _, name := range []string{"tidy", "rescue"} {
-						_, err := r.Start(ctx, incident.Request{ID: name, Environment: "production", Playbook: name, By: "jane"})
-						require.NoError(t, err)
-						synctest.Wait()
-						time.Sleep(time.Second)
-					}
-					runs.what, runs.after = what, after
-					_, err = r.MakeWay(ctx, "production")
-					require.ErrorIs(t, err, errLame)
-					time.Sleep(time.Minute) // for so long it is left to the call that has begun it
-					_, err = r.MakeWay(ctx, "production")
-					require.NoError(t, err)
-					synctest.Wait()
-					assert.Equal(t, []string{"rescue"}, w.did())
-					var open []string
-					for run, err := range r.Runs(ctx, incident.RunQuery{Statuses: []incident.RunStatus{incident.RunQueued, incident.RunRunning}}) {
-						require.NoError(t, err)
-						open = append(open, run.Playbook+" "+string(run.State))
-					}
-					slices.Sort(open)
-					assert.Equal(t, []string{"tidy waiting"}, open)
-				})
-			})
-		}
-	}
 }

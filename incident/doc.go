@@ -50,7 +50,8 @@
 //	Dumper          copy a database off the platform, and load the copy elsewhere
 //	Migrator        bring the schema to what the application wants
 //	Logs, Metrics   what it printed, and what was measured
-//	Provisioner     a project, an environment and a service from nothing
+//	Provisioner     a project, an environment and a service from nothing; and a
+//	                service that was made for a time only is removed again
 //	Sessions        sign everybody out
 //
 // Of a learning platform, and of what talks to it:

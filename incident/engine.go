@@ -162,6 +162,29 @@ type RunControl interface {
 	// The other one must have ended; else the error is ErrBusy. The error is ErrNotFound
 	// if the run has no such call. It has the lock, and the labels, of the other one.
 	Fork(ctx context.Context, id string, from StepID, run RunFork) (RunRecord, error)
+	// Replace cancels runs and starts others in their place, all of it or nothing, whenever
+	// this process dies, and however long it stood still after it looked. The new ones wait
+	// for their turn behind those that do already, in whatever order among themselves, and are
+	// returned as they are then, in that of the list. Whoever carries the old ones out, and
+	// whether they are held, does not matter.
+	//
+	// The error is ErrStale if one of the runs is not as it was looked at any more: its
+	// revision is another, it has ended, a signal was sent that it has not taken; or if there
+	// is a run with the ID of a new one. What a run begins that has no Intent, after it was
+	// looked at, does not count: it ends with the run. After an error of another kind that is
+	// not safe to retry, the records of the runs say whether it was done.
+	Replace(ctx context.Context, runs []Replacement) ([]RunRecord, error)
+}
+
+// A Replacement is one run in the place of another, see [RunControl.Replace].
+type Replacement struct {
+	// ID is the run that is cancelled. Revision is that of its record when it was looked at.
+	ID       string
+	Revision int64
+	// Control is who wants it, and why.
+	Control Control
+	// Start is the run that is started. It cannot refuse to wait for its lock, nor be a fork.
+	Start RunStart
 }
 
 // A RunFork is the new run of [RunControl.Fork].
@@ -224,6 +247,19 @@ func (r RunStart) Validate() error {
 		problems = append(problems, errors.New("its input is not JSON"))
 	}
 	return errors.Join(problems...)
+}
+
+// Validate returns everything that is wrong with a replacement, or nil. Implementations of
+// [Runs] call it before they do anything.
+func (r Replacement) Validate() error {
+	err := r.Start.Validate()
+	if r.Start.Refuse || r.Start.Fork != "" || r.Start.ForkStep != "" || r.Start.Reason != "" {
+		err = errors.Join(err, errors.New("it refuses to wait, or is a fork, which what is started in the place of another run cannot be"))
+	}
+	if err != nil {
+		return fmt.Errorf("run %q, in the place of run %q: %w", r.Start.ID, r.ID, err)
+	}
+	return nil
 }
 
 // RunStatus is how far a run is.

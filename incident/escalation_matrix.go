@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -23,9 +24,29 @@ type Contact struct {
 	Draft bool
 }
 
+// MatrixMail are the addresses of the matrix.
+type MatrixMail struct {
+	// Operations and SystemAdministrators are the first level, Development and LeadDeveloper
+	// the second.
+	Operations, SystemAdministrators, Development, LeadDeveloper string
+	// CanvasAdministrators and CanvasSupport are the third, Infrastructure and RailwaySupport
+	// the last. What goes to support is a draft.
+	CanvasAdministrators, CanvasSupport, Infrastructure, RailwaySupport string
+}
+
+// DefaultMatrixMail returns the addresses that the runbook has.
+func DefaultMatrixMail() MatrixMail {
+	return MatrixMail{
+		Operations: "operations@acu.edu.au", SystemAdministrators: "sys-admin@acu.edu.au", Development: "dev-team@acu.edu.au", LeadDeveloper: "lead-dev@acu.edu.au",
+		CanvasAdministrators: "canvas-admin@acu.edu.au", CanvasSupport: "support@instructure.com", Infrastructure: "infra@acu.edu.au", RailwaySupport: "support@railway.app",
+	}
+}
+
 // MatrixNumbers are the numbers that the matrix of the runbook leaves open. All are
 // required, and none may be a placeholder. See [CheckPhone].
 type MatrixNumbers struct {
+	// Mail are the addresses. One that is empty is that of [DefaultMatrixMail].
+	Mail MatrixMail
 	// Operations and Development are those of the teams.
 	Operations, Development string
 	// CanvasEmergency is the emergency support line for Canvas. Nobody calls it but people:
@@ -102,17 +123,18 @@ func DefaultEscalation(numbers MatrixNumbers, calendar string) (EscalationPolicy
 
 // matrixContacts are the contacts of the runbook.
 func matrixContacts(n MatrixNumbers) []Contact {
+	m, all := n.Mail, DefaultMatrixMail()
 	return []Contact{
-		{Channel: "operations", Who: "Operations team", Mail: "operations@acu.edu.au"},
-		{Channel: "sys-admin", Who: "System administrators", Mail: "sys-admin@acu.edu.au"},
+		{Channel: "operations", Who: "Operations team", Mail: cmp.Or(m.Operations, all.Operations)},
+		{Channel: "sys-admin", Who: "System administrators", Mail: cmp.Or(m.SystemAdministrators, all.SystemAdministrators)},
 		{Channel: "operations-phone", Who: "Operations team", Phone: n.Operations},
-		{Channel: "dev-team", Who: "Development team", Mail: "dev-team@acu.edu.au"},
-		{Channel: "lead-dev", Who: "Lead developer", Mail: "lead-dev@acu.edu.au"},
+		{Channel: "dev-team", Who: "Development team", Mail: cmp.Or(m.Development, all.Development)},
+		{Channel: "lead-dev", Who: "Lead developer", Mail: cmp.Or(m.LeadDeveloper, all.LeadDeveloper)},
 		{Channel: "dev-phone", Who: "Development team", Phone: n.Development},
-		{Channel: "canvas-admin", Who: "ACU Canvas administrators", Mail: "canvas-admin@acu.edu.au"},
-		{Channel: "canvas-support", Who: "Canvas support", Mail: "support@instructure.com", Draft: true},
-		{Channel: "infra", Who: "Infrastructure team", Mail: "infra@acu.edu.au"},
-		{Channel: "railway-support", Who: "Railway support", Mail: "support@railway.app", Draft: true},
+		{Channel: "canvas-admin", Who: "ACU Canvas administrators", Mail: cmp.Or(m.CanvasAdministrators, all.CanvasAdministrators)},
+		{Channel: "canvas-support", Who: "Canvas support", Mail: cmp.Or(m.CanvasSupport, all.CanvasSupport), Draft: true},
+		{Channel: "infra", Who: "Infrastructure team", Mail: cmp.Or(m.Infrastructure, all.Infrastructure)},
+		{Channel: "railway-support", Who: "Railway support", Mail: cmp.Or(m.RailwaySupport, all.RailwaySupport), Draft: true},
 		{Channel: "operations-manager", Who: "Operations manager", Phone: n.OperationsManager},
 		{Channel: "it-director", Who: "IT director", Phone: n.ITDirector},
 		{Channel: "canvas-administrator", Who: "Canvas administrator", Phone: n.CanvasAdministrator},

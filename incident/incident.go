@@ -65,6 +65,9 @@ type Incident struct {
 
 	// Clocks are the times by which something has to happen. See [Clock].
 	Clocks []Clock `json:"clocks,omitempty"`
+	// Deadlines are what is due by a day and not over when the incident is, at most 20,
+	// in the order in which they were set. See [Deadline].
+	Deadlines []Deadline `json:"deadlines,omitempty"`
 	// Roles are who does what: "commander", "communications", "operations", "scribe".
 	Roles map[string]string `json:"roles,omitempty"`
 	// Alerts are the alerts that it is about, at most 300, in the order in which they

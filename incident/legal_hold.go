@@ -91,15 +91,15 @@ func LegalHolds(ctx context.Context, s Store) (map[string]LegalHold, error) {
 	return all, nil
 }
 
-// isHeld reports whether nothing of an incident may be removed: it has a hold or is not over,
-// or that is so of the one that goes on in its place. One that is asked for by no name is not
-// held.
+// isHeld reports whether nothing of an incident may be removed: it has a hold or an open
+// deadline, or is not over, or that is so of the one that goes on in its place. One that is
+// asked for by no name is not held.
 func isHeld(ctx context.Context, s Store, incident string) (bool, error) {
 	for range 8 {
 		if incident == "" {
 			return false, nil
 		}
-		for _, kind := range []string{kindHold, incidentKind} {
+		for _, kind := range []string{kindHold, deadlineKind, incidentKind} {
 			doc, err := s.Document(ctx, kind, incident)
 			if err != nil && !errors.Is(err, ErrNotFound) {
 				return false, err

@@ -85,6 +85,13 @@ type ManagerConfig struct {
 	Poster Poster
 	// Ticketer keeps tickets. Nil means that [Manager.OpenTicket] is not supported.
 	Ticketer Ticketer
+	// Remind tells people of a deadline: when half of its time, and four fifths, have passed,
+	// when its last day begins, and when it was missed, once each. After an error, and after a
+	// crash, it is called again a minute later, by one process at a time, so that people are
+	// told twice rather than not. Whom it tells is up to the host: a breach is not for all.
+	// It has 20 s, with all else that follows from a change. Nil means that marks are on the
+	// timeline, in the hooks and in the log only.
+	Remind func(ctx context.Context, r Reminder) error
 	// Hooks are told of what happens.
 	Hooks ManagerHooks
 

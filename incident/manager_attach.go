@@ -92,8 +92,8 @@ func (m *Manager) LinkAlert(ctx context.Context, id string, a alert.Alert, by st
 }
 
 // Merge ends an incident since another one, which must be open, goes on in its place: it
-// takes over the alerts, the key if it has none, and the severity if it is the worse one.
-// Its clocks go on as they are. Alerts that belong to the one that is merged come to the
+// takes over the alerts, the open deadlines, the key if it has none, and the severity if it
+// is the worse one. Its clocks go on as they are. Alerts that belong to the one that is merged come to the
 // other from now on.
 func (m *Manager) Merge(ctx context.Context, id, into, by, reason string) (Incident, error) {
 	who, err := authorOf(by)
@@ -147,6 +147,9 @@ func (m *Manager) merged(ctx context.Context, id, into string, by author, reason
 	a.close()
 	a.add(entryMerged, withComment("it goes on as "+into, reason), entryData{State: Merged, Was: was, Other: into, Comment: reason})
 	b.takeOver(a.inc, reason)
+	if err := b.takeDeadlines(a); err != nil {
+		return Incident{}, Incident{}, &notRecorded{err}
+	}
 	gone, err = m.commit(ctx, Document{}, a, b)
 	return gone, b.inc, err
 }

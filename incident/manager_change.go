@@ -19,12 +19,13 @@ type draft struct {
 	m       *Manager
 	inc     Incident
 	now     time.Time
-	by      string  // who does it
-	person  bool    // a person does
-	was     []byte  // the document as it was read
-	entries []Entry // for the timeline
-	audits  []Entry // for the audit record
-	clocks  []Clock // whose marks were passed
+	by      string     // who does it
+	person  bool       // a person does
+	was     []byte     // the document as it was read
+	entries []Entry    // for the timeline
+	audits  []Entry    // for the audit record
+	clocks  []Clock    // whose marks were passed
+	marks   []Deadline // that were passed
 }
 
 // An author is who changes an incident.
@@ -206,7 +207,11 @@ func (m *Manager) commit(ctx context.Context, other Document, drafts ...*draft) 
 	}
 	var change Change
 	for _, d := range drafts {
-		change.Documents = append(change.Documents, d.document())
+		watch, err := m.watch(ctx, d)
+		if err != nil {
+			return Incident{}, err
+		}
+		change.Documents = append(append(change.Documents, d.document()), watch...)
 		change.Entries = slices.Concat(change.Entries, d.entries, d.audits)
 	}
 	if other.Kind != "" {
@@ -237,6 +242,11 @@ func (m *Manager) told(ctx context.Context, d *draft, entries []Entry) {
 	h := m.cfg.Hooks
 	if h.OnChanged != nil && len(entries) > 0 {
 		m.guard("OnChanged", func() { h.OnChanged(ctx, d.inc, entries) })
+	}
+	for _, l := range d.marks {
+		if l.Told == DeadlineOver {
+			m.cfg.Logger.Warn("incident: a deadline was missed", "incident", d.inc.ID, "deadline", l.Name, "due", l.Due)
+		}
 	}
 	for _, c := range d.clocks {
 		if c.Told >= 100 {

@@ -11,6 +11,8 @@ import (
 type IncidentQuery struct {
 	// Open chooses those that are open only.
 	Open bool
+	// Deadlines chooses those that have an open deadline only, whatever their state.
+	Deadlines bool
 	// Key is theirs, if it is not empty.
 	Key string
 	// Environment is theirs, if it is not empty.
@@ -21,7 +23,8 @@ type IncidentQuery struct {
 	Limit int
 }
 
-// Incidents returns incidents, the one that was changed last first. An error comes once,
+// Incidents returns incidents, the one that was changed last first, or, with Deadlines, the
+// one that got an open deadline last. An error comes once,
 // with an incident that is zero, and ends the sequence; an incident that cannot be read
 // is such an error.
 func (m *Manager) Incidents(ctx context.Context, q IncidentQuery) iter.Seq2[Incident, error] {
@@ -30,11 +33,18 @@ func (m *Manager) Incidents(ctx context.Context, q IncidentQuery) iter.Seq2[Inci
 		if q.Environment != "" {
 			query.Limit = 0
 		}
+		docs := m.cfg.Store.Documents(ctx, query)
+		if q.Deadlines {
+			docs = m.owing(ctx)
+		}
 		n := 0
-		for doc, err := range m.cfg.Store.Documents(ctx, query) {
+		for doc, err := range docs {
 			if err != nil {
 				yield(Incident{}, fmt.Errorf("incident: list: %w", err))
 				return
+			}
+			if q.Deadlines && !query.Matches(doc) {
+				continue
 			}
 			inc, _, err := decodeIncident(doc)
 			if err != nil {

@@ -61,7 +61,11 @@ func (m *Manager) settle(ctx context.Context, inc Incident, what happening) (Inc
 	defer cancel()
 	var problems error
 	var records []func(d *draft)
-	for _, do := range []effect{m.endEscalations, m.beginEscalation, m.tellEscalation, m.tellWorse, m.sendAcks, m.tellTicket, m.tellOpened(what == byOpening), m.tellReopened(what == byReopening)} {
+	effects := []effect{m.endEscalations, m.beginEscalation, m.tellEscalation, m.tellWorse, m.sendAcks, m.tellTicket, m.tellOpened(what == byOpening), m.tellReopened(what == byReopening)}
+	if inc.owesReminder() {
+		effects = append(effects, m.remind)
+	}
+	for _, do := range effects {
 		var record func(d *draft)
 		err := errors.New("a func of the host panicked")
 		m.guard("settle", func() { record, err = do(limited, inc) })

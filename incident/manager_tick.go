@@ -4,21 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 )
 
 // Tick brings all incidents up to the present: acknowledgements that have expired make
 // their incident triggered again; half, four fifths and all of a time having passed goes
-// on the timeline, with the time at which it was; and what other parts were not told yet,
-// they are told. It depends on what is stored only, so it does not matter which process
-// calls it, how many do, or how long none did. An incident that fails does not keep the
-// others from it; the errors are joined.
+// on the timeline, with the time at which it was, and so do the marks of deadlines, also of
+// incidents that were closed long ago; and what other parts were not told yet, they are
+// told. It depends on what is stored only, so it does not matter which process calls it, how
+// many do, or how long none did. An incident that fails does not keep the others from it; the
+// errors are joined.
 func (m *Manager) Tick(ctx context.Context) error {
 	var problems []error
 	now := m.now()
 	seen := make(map[string]bool)
-	for _, query := range []DocumentQuery{{Kind: incidentKind, Open: true}, {Kind: incidentKind, Since: now.Add(-settleFor)}} {
-		for doc, err := range m.cfg.Store.Documents(ctx, query) {
+	for _, documents := range []iter.Seq2[Document, error]{
+		m.cfg.Store.Documents(ctx, DocumentQuery{Kind: incidentKind, Open: true}),
+		m.cfg.Store.Documents(ctx, DocumentQuery{Kind: incidentKind, Since: now.Add(-settleFor)}),
+		m.owing(ctx),
+	} {
+		for doc, err := range documents {
 			if err != nil {
 				problems = append(problems, fmt.Errorf("incident: look for incidents: %w", err))
 				break

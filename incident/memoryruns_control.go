@@ -145,11 +145,74 @@ func (m *MemoryRuns) Cancel(ctx context.Context, id string, c Control) error {
 		case r.record.Status.Ended():
 			return r.ended()
 		}
-		r.record.Cancelled = c.now()
-		r.end(RunCancelled)
-		if r.cancel != nil {
-			r.cancel(r.over())
-		}
+		r.cancelled(c)
 		return nil
 	})
+}
+
+// cancelled ends a run that somebody cancels.
+func (r *memoryRun) cancelled(c Control) {
+	r.record.Cancelled = c.now()
+	r.end(RunCancelled)
+	if r.cancel != nil {
+		r.cancel(r.over())
+	}
+}
+
+// Replace implements [RunControl].
+func (m *MemoryRuns) Replace(ctx context.Context, runs []Replacement) ([]RunRecord, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.replaceable(ctx, runs); err != nil {
+		return nil, fmt.Errorf("incident: replace runs: %w", err)
+	}
+	for _, r := range slices.Backward(runs) { // who has the lock last, so that none of them gets it
+		m.runs[r.ID].cancelled(r.Control)
+	}
+	records := make([]RunRecord, len(runs))
+	for i, r := range runs {
+		records[i] = m.add(r.Start).clone()
+	}
+	return records, nil
+}
+
+// replaceable returns why runs cannot be replaced, or nil.
+func (m *MemoryRuns) replaceable(ctx context.Context, runs []Replacement) error {
+	if err := mayWrite(ctx); err != nil {
+		return &unmade{err}
+	}
+	old, added := make(map[string]bool), make(map[string]bool)
+	for _, r := range runs {
+		if err := r.Validate(); err != nil {
+			return &unmade{err}
+		}
+		run := m.runs[r.ID]
+		switch {
+		case old[r.ID] || added[r.Start.ID]:
+			return &unmade{fmt.Errorf("run %q, in the place of run %q: one of them is named twice", r.Start.ID, r.ID)}
+		case run == nil:
+			return fmt.Errorf("run %q: %w", r.ID, ErrNotFound)
+		case run.record.Status.Ended():
+			return fmt.Errorf("run %q: %w", r.ID, run.ended())
+		case run.record.Revision != r.Revision || run.unread():
+			return fmt.Errorf("run %q: %w: it has gone on since it was looked at, or was told something", r.ID, ErrStale)
+		case m.runs[r.Start.ID] != nil:
+			return fmt.Errorf("run %q, in the place of run %q: %w: there is one with this ID", r.Start.ID, r.ID, ErrStale)
+		}
+		if err := m.takes(r.Start); err != nil {
+			return err
+		}
+		old[r.ID], added[r.Start.ID] = true, true
+	}
+	return nil
+}
+
+// unread reports whether there is a signal that the run has not taken.
+func (r *memoryRun) unread() bool {
+	for _, waiting := range r.signals {
+		if len(waiting) > 0 {
+			return true
+		}
+	}
+	return false
 }

@@ -18,7 +18,7 @@ import (
 // runsMistakes are the engines that are wrong, by what is wrong with them.
 func runsMistakes() map[string]runsMistake {
 	all := make(map[string]runsMistake)
-	for _, list := range []map[string]runsMistake{stepMistakes(), waitMistakes(), runMistakes(), peopleMistakes(), survivalMistakes()} {
+	for _, list := range []map[string]runsMistake{stepMistakes(), waitMistakes(), runMistakes(), peopleMistakes(), replaceMistakes(), survivalMistakes()} {
 		for name, m := range list {
 			all[name] = m
 		}
@@ -459,6 +459,78 @@ func peopleMistakes() map[string]runsMistake {
 					return incident.RunRecord{}, incident.ErrNotFound
 				}
 				return w.Runs.Fork(ctx, id, from, f)
+			}
+		}},
+	}
+}
+
+// replacedOneByOne replaces runs as they are, one after the other.
+func replacedOneByOne(ctx context.Context, w *wrongRuns, runs []incident.Replacement) (all []incident.RunRecord, err error) {
+	for _, r := range runs {
+		if err := w.Runs.Cancel(ctx, r.ID, r.Control); err != nil {
+			return nil, err
+		}
+		record, err := w.Runs.Start(ctx, r.Start)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, record)
+	}
+	return all, nil
+}
+
+func replaceMistakes() map[string]runsMistake {
+	return map[string]runsMistake{
+		"replaces what has gone on": {notices: "replace of a run that has gone on changes nothing", runs: func(w *wrongRuns) {
+			w.replace = func(ctx context.Context, runs []incident.Replacement) ([]incident.RunRecord, error) {
+				return replacedOneByOne(ctx, w, runs)
+			}
+		}},
+		"replaces one by one": {notices: "replace of a run that has gone on changes nothing", runs: func(w *wrongRuns) {
+			w.replace = func(ctx context.Context, runs []incident.Replacement) (all []incident.RunRecord, err error) {
+				for i := range runs {
+					record, err := w.Runs.Replace(ctx, runs[i:i+1])
+					if err != nil {
+						return nil, err
+					}
+					all = append(all, record...)
+				}
+				return all, nil
+			}
+		}},
+		"looks, and then replaces": {notices: "of those that replace a run at once, one does", runs: func(w *wrongRuns) {
+			w.replace = func(ctx context.Context, runs []incident.Replacement) ([]incident.RunRecord, error) {
+				for _, r := range runs {
+					if now, err := w.Runs.Record(ctx, r.ID, -1); err != nil || now.Revision != r.Revision {
+						return nil, errors.Join(incident.ErrStale, err)
+					}
+				}
+				time.Sleep(time.Millisecond)
+				return replacedOneByOne(ctx, w, runs)
+			}
+		}},
+		"replaces what was told something": {notices: "replace of a run that was told something is refused", runs: func(w *wrongRuns) {
+			w.replace = func(ctx context.Context, runs []incident.Replacement) ([]incident.RunRecord, error) {
+				for _, r := range runs {
+					if now, err := w.Runs.Record(ctx, r.ID, -1); err != nil || now.Revision != r.Revision {
+						return nil, errors.Join(incident.ErrStale, err)
+					}
+				}
+				return replacedOneByOne(ctx, w, runs)
+			}
+		}},
+		"starts what refuses to wait": {notices: "replace of what is not to be", runs: func(w *wrongRuns) {
+			w.replace = func(ctx context.Context, runs []incident.Replacement) ([]incident.RunRecord, error) {
+				runs = slices.Clone(runs)
+				for i := range runs {
+					runs[i].Start.Refuse = false
+				}
+				return w.Runs.Replace(ctx, runs)
+			}
+		}},
+		"replaces with a read-only context": {notices: "a read-only context changes nothing", runs: func(w *wrongRuns) {
+			w.replace = func(ctx context.Context, runs []incident.Replacement) ([]incident.RunRecord, error) {
+				return w.Runs.Replace(writable(ctx), runs)
 			}
 		}},
 	}

@@ -67,6 +67,8 @@ type wrongRuns struct {
 	hold   func(ctx context.Context, id string, c incident.Control) error
 	cancel func(ctx context.Context, id string, c incident.Control) error
 	fork   func(ctx context.Context, id string, from incident.StepID, f incident.RunFork) (incident.RunRecord, error)
+
+	replace func(ctx context.Context, runs []incident.Replacement) ([]incident.RunRecord, error)
 }
 
 func (w *wrongRuns) Start(ctx context.Context, run incident.RunStart) (incident.RunRecord, error) {
@@ -116,6 +118,13 @@ func (w *wrongRuns) Fork(ctx context.Context, id string, from incident.StepID, f
 		return w.Runs.Fork(ctx, id, from, f)
 	}
 	return w.fork(ctx, id, from, f)
+}
+
+func (w *wrongRuns) Replace(ctx context.Context, runs []incident.Replacement) ([]incident.RunRecord, error) {
+	if w.replace == nil {
+		return w.Runs.Replace(ctx, runs)
+	}
+	return w.replace(ctx, runs)
 }
 
 // A wrongEngine is right where nothing else is said.

@@ -54,14 +54,28 @@ func (m *MemoryRuns) start(ctx context.Context, run RunStart, problem error) (*m
 		}
 		return r, nil
 	}
-	switch {
-	case m.closing:
-		return nil, &unmade{errClosing}
-	case m.ctx != nil && m.programs[run.Program] == nil:
-		return nil, &unmade{fmt.Errorf("there is no program %q; give it to Launch", run.Program)}
-	case run.Refuse && run.Lock != "" && len(m.locks[run.Lock]) > 0:
+	if err := m.takes(run); err != nil {
+		return nil, err
+	}
+	if run.Refuse && run.Lock != "" && len(m.locks[run.Lock]) > 0 {
 		return nil, fmt.Errorf("%w: run %q has the lock %q; wait for its end, or do not refuse", ErrBusy, m.locks[run.Lock][0].record.ID, run.Lock)
 	}
+	return m.add(run), nil
+}
+
+// takes returns why no such run can be started here, or nil.
+func (m *MemoryRuns) takes(run RunStart) error {
+	switch {
+	case m.closing:
+		return &unmade{errClosing}
+	case m.ctx != nil && m.programs[run.Program] == nil:
+		return &unmade{fmt.Errorf("there is no program %q; give it to Launch", run.Program)}
+	}
+	return nil
+}
+
+// add starts a run.
+func (m *MemoryRuns) add(run RunStart) *memoryRun {
 	run = cloneStart(run)
 	if run.At.IsZero() {
 		run.At = time.Now()
@@ -76,7 +90,7 @@ func (m *MemoryRuns) start(ctx context.Context, run RunStart, problem error) (*m
 	if run.Fork == "" {
 		m.turn(r)
 	}
-	return r, nil
+	return r
 }
 
 // sameStart reports whether a run is started again.

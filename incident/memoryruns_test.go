@@ -42,6 +42,7 @@ var declined = func() map[string]string {
 		"crash: signals and sleeps are kept",
 		"two processes: each sees and signals the runs of the other",
 		"two processes: hold and cancel reach a run of the other",
+		"two processes: a run is replaced once, whoever has it",
 		"two processes: a run that is started in both begins once",
 		"two processes: runs of one lock never overlap",
 		"two processes: of those that refuse, one begins",

@@ -74,6 +74,11 @@ type ServiceSpec struct {
 	Variables map[string]runbook.Secret
 	// Seal are the names of variables that nobody can read from then on.
 	Seal []string
+	// Mark is a line that says who makes it, and for what: "rehearsal/production/run-17". The
+	// service keeps it, and a [Disposer] removes no service that has none. It is put on a
+	// service that is made anew and never on one that is there, so that what the project
+	// has of that name in another environment is an ErrUnsupported. Empty means none.
+	Mark string
 }
 
 // Validate returns what is wrong with the specification, or nil.
@@ -109,6 +114,9 @@ func (s ServiceSpec) Validate() error {
 		if err := (VariableBatch{Set: s.Variables, Seal: s.Seal}).Validate(); err != nil {
 			problems = append(problems, fmt.Errorf("incident: service: %w", err))
 		}
+	}
+	if s.Mark != "" {
+		problems = append(problems, validateMark(s.Mark))
 	}
 	return errors.Join(problems...)
 }

@@ -73,6 +73,10 @@ type ReportTimes struct {
 	// Clocks are what was promised, and Missed which of it was not kept.
 	Clocks []Clock     `json:"clocks,omitempty"`
 	Missed []ClockKind `json:"missed,omitempty"`
+	// Deadlines are those of the incident, and MissedDeadlines the names of those that were
+	// not kept. One that went over to another incident is judged there.
+	Deadlines       []Deadline `json:"deadlines,omitempty"`
+	MissedDeadlines []string   `json:"missed_deadlines,omitempty"`
 }
 
 // A ReportDecision is what somebody decided.
@@ -180,7 +184,12 @@ func (r *Report) measure(c course) {
 	}
 	r.Times = ReportTimes{
 		Acknowledge: since(c.acknowledged), Mitigate: since(c.mitigated), Resolve: since(c.resolved),
-		Waited: Interval(c.waited.Round(time.Second)), Clocks: i.Clocks,
+		Waited: Interval(c.waited.Round(time.Second)), Clocks: i.Clocks, Deadlines: i.Deadlines,
+	}
+	for _, l := range i.Deadlines {
+		if l.Missed(r.Made) {
+			r.Times.MissedDeadlines = append(r.Times.MissedDeadlines, l.Name)
+		}
 	}
 	for _, clock := range i.Clocks {
 		if clock.Missed(r.Made) {
@@ -203,7 +212,7 @@ func (r *Report) measure(c course) {
 
 // decisions are the kinds of entries by which people decide something.
 var decisions = []string{
-	entrySeverity, entryMitigated, entryResolved, entryReviewed, entryReopened, entryCancelled, entryMerged, entryTookOver,
+	entrySeverity, entryMitigated, entryResolved, entryReviewed, entryReopened, entryCancelled, entryMerged, entryTookOver, entryDeadlineSettled,
 	string(EventDecided), string(EventControl),
 }
 
@@ -256,6 +265,9 @@ func (r *Report) open() {
 		}
 	}
 	add(i.State.Open(), "the incident is %s, and not over", i.State)
+	for _, l := range i.OpenDeadlines() {
+		add(true, "a deadline is open: %s: %s", l.Line(r.Made, r.zone), l.What)
+	}
 	for _, l := range i.Alerts {
 		add(l.Ended.IsZero() && i.State != Merged, "an alert still fires: %s", l.about())
 	}

@@ -25,6 +25,7 @@ func (r Report) Markdown() string {
 	d.summary()
 	d.impact()
 	d.times()
+	d.deadlines()
 	d.timeline()
 	d.decisions()
 	d.list("What was automatic", r.Automatic, "Nothing was done without a person.")
@@ -148,6 +149,31 @@ func (d *reportDoc) times() {
 	}
 	if t.Waited > 0 {
 		d.line("\nRuns waited for a person for %s of that.", t.Waited)
+	}
+}
+
+// deadlines says of each deadline whether it was kept.
+func (d *reportDoc) deadlines() {
+	t := d.r.Times
+	if len(t.Deadlines) == 0 {
+		return
+	}
+	d.section("Deadlines")
+	d.line("| What was due | Counted from | Due | Settled | Kept |\n|---|---|---|---|---|")
+	for _, l := range t.Deadlines {
+		settled, kept := "not yet", "not yet"
+		if !l.Settled.IsZero() {
+			settled, kept = d.at(l.Settled)+" by "+mdText(l.SettledBy)+": "+mdText(l.Reason), "yes"
+		}
+		switch {
+		case l.MovedTo != "":
+			settled, kept = "", "goes on in "+mdText(l.MovedTo)
+		case l.Void:
+			kept = "did not apply"
+		case slices.Contains(t.MissedDeadlines, l.Name):
+			kept = "**no**"
+		}
+		d.line("| %s: %s | %s | %s | %s | %s |", mdText(l.Name), mdText(l.What), d.at(l.From), d.at(l.Due), settled, kept)
 	}
 }
 

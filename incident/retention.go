@@ -16,7 +16,8 @@ import (
 
 // Prune removes documents of a kind that are closed and were changed last before a time,
 // each with the chain that is named after it: with the kind "incident", an incident and
-// its timeline. What belongs to an incident with a [LegalHold] stays. It returns how many it
+// its timeline. What belongs to an incident with a [LegalHold], or with an open [Deadline],
+// stays. It returns how many it
 // removed, also with an error, after which it can be called again. The chain "audit"
 // stays: it is one record, and is kept or removed whole.
 //
@@ -97,7 +98,7 @@ func anyHeld(ctx context.Context, s Store, names ...string) (bool, error) {
 // steps found, and texts with a network address or a mail address in them, are redacted:
 // see [Entry.Redacted], if the store is an [EntryRedactor]. That it happened, when, and who
 // did it stays, until the incident is removed, and the chain stays one that [VerifyChain]
-// proves. An incident with a [LegalHold], or that is not over, loses nothing, nor do those that
+// proves. An incident with a [LegalHold], with an open [Deadline], or that is not over, loses nothing, nor do those that
 // were merged into it. What was recorded before there were salts cannot be redacted: see
 // [Entry.Redacted]. Documents of incidents, with their titles, and of approvals are whole until
 // they are removed.
@@ -124,6 +125,14 @@ type Retention struct {
 	// and what was asked about them, from their last change. Zero means [KeepIncidents],
 	// and [Forever] that they are never removed.
 	Incidents time.Duration
+	// MaxGap is how long the host may have been away, by this clock, since Apply was called
+	// last, which it does each night. After a longer gap nothing is removed, see [ErrClock].
+	// Zero means that the clock is trusted.
+	MaxGap time.Duration
+	// Confirmed is when somebody looked at the clock and found it right, after the host was
+	// away for longer. One in the future, by this clock, does not count. Zero means that
+	// nobody did.
+	Confirmed time.Time
 }
 
 // For how long it is kept if nothing else is said: evidence for 90 days as it was taken,
@@ -184,7 +193,7 @@ func (r Retention) Validate() error {
 	if r.Store == nil {
 		errs = append(errs, errors.New("incident: retention: the store is missing"))
 	}
-	if r.Whole < 0 || r.Redacted < 0 || r.Incidents < 0 {
+	if r.Whole < 0 || r.Redacted < 0 || r.Incidents < 0 || r.MaxGap < 0 {
 		errs = append(errs, errors.New("incident: retention: a time must not be negative"))
 	}
 	if whole, redacted := r.Times(); r.Whole >= 0 && r.Redacted >= 0 && redacted < whole {
@@ -204,7 +213,8 @@ func (r Retention) Times() (whole, redacted time.Duration) {
 //
 // If something is due, the audit record has how many before the first is removed, and how
 // many it became at the end: after a crash there is a beginning without an end. It has no
-// names. With a read-only context it refuses with runbook.ErrReadOnly.
+// names. With a read-only context it refuses with runbook.ErrReadOnly. With a MaxGap the
+// error wraps [ErrClock] if the clock may be wrong, and nothing was removed.
 func (r Retention) Apply(ctx context.Context) (Retained, error) {
 	if err := r.Validate(); err != nil {
 		return Retained{}, err
@@ -213,6 +223,9 @@ func (r Retention) Apply(ctx context.Context) (Retained, error) {
 		return Retained{}, fmt.Errorf("incident: retention: %w", runbook.ErrReadOnly)
 	}
 	now := wallTime()
+	if err := r.trust(ctx, now); err != nil {
+		return Retained{}, fmt.Errorf("incident: retention: %w", err)
+	}
 	plan, planned, err := r.plan(ctx, now)
 	if err != nil {
 		return Retained{}, fmt.Errorf("incident: retention: %w", err)
@@ -241,7 +254,8 @@ func (r Retention) Apply(ctx context.Context) (Retained, error) {
 		var err1, err2 error
 		done.Incidents, err1 = Prune(ctx, r.Store, incidentKind, before)
 		done.Approvals, err2 = Prune(ctx, r.Store, kindApproval, before)
-		errs = append(errs, err1, err2)
+		_, err3 := Prune(ctx, r.Store, deadlineKind, before)
+		errs = append(errs, err1, err2, err3)
 	}
 	text := "by the rule of retention: " + done.String()
 	failed := errors.Join(errs...)

@@ -495,3 +495,57 @@ func FuzzParseEvidenceName(f *testing.F) {
 		}
 	})
 }
+
+// A clock that has jumped ahead removes nothing. Once it is right, or somebody has confirmed
+// it, all goes on.
+//
+// Requirement: INC-RETENTION-CLOCK
+func TestRetentionDoesNotTrustAClockThatJumps(t *testing.T) {
+	kept(t, []string{"INC-2026-0001"}, func(a *archive) {
+		a.rule.MaxGap = 7 * day
+		for range 3 {
+			_, err := a.rule.Apply(a.Context())
+			require.NoError(a, err)
+			time.Sleep(day)
+		}
+		before, right := a.names(), time.Now()
+		time.Sleep(10 * 365 * day)
+		for range 30 { // it is not trusted because it was asked often
+			done, err := a.rule.Apply(a.Context())
+			require.ErrorIs(a, err, incident.ErrClock)
+			require.ErrorContains(a, err, "last seen at work on 2000-01-03 00:00:00")
+			assert.Zero(a, done)
+			time.Sleep(day)
+		}
+		assert.Equal(a, before, a.names())
+		assert.Empty(a, a.record(), "nothing was to be removed")
+
+		for what, at := range map[string]time.Time{"before the jump": right, "in the future": time.Now().Add(day)} {
+			a.rule.Confirmed = at
+			_, err := a.rule.Apply(a.Context())
+			require.ErrorIs(a, err, incident.ErrClock, what)
+		}
+		a.rule.Confirmed = time.Now().Add(-6 * day)
+		done, err := a.rule.Apply(a.Context())
+		require.NoError(a, err)
+		assert.Equal(a, 2, done.Deleted, "it was away for so long")
+		time.Sleep(2 * day) // and the confirmation is older than MaxGap
+		_, err = a.rule.Apply(a.Context())
+		require.NoError(a, err)
+	})
+}
+
+// The first time there is no mark: what was recorded last says when the host was at work.
+func TestRetentionLooksAtTheRecordTheFirstTime(t *testing.T) {
+	kept(t, nil, func(a *archive) {
+		rule := incident.Retention{Store: new(incident.MemoryStore), MaxGap: 7 * day}
+		_, err := rule.Apply(a.Context())
+		require.NoError(a, err, "there is nothing that could be lost")
+		rule.Store = new(incident.MemoryStore)
+		_, err = rule.Store.Commit(a.Context(), incident.Change{Entries: []incident.Entry{{Chain: "audit", At: time.Now(), Kind: "run started", Actor: "kim", Text: "starts"}}})
+		require.NoError(a, err)
+		time.Sleep(8 * day)
+		_, err = rule.Apply(a.Context())
+		require.ErrorIs(a, err, incident.ErrClock)
+	})
+}

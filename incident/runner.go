@@ -218,32 +218,39 @@ func (r *Runner) planRun(ctx context.Context, start RunStart, in runInput) (Plan
 // [ErrBusy] if it is to be refused because another run works on the same environment. An
 // ID that there is already with another request is [ErrStale].
 func (r *Runner) Start(ctx context.Context, q Request) (Run, error) {
-	in, p, err := r.input(q)
+	start, err := r.starting(q)
 	if err != nil {
 		return Run{}, err
 	}
-	by := or(q.By, program)
+	text := fmt.Sprintf("starts %s in %s as run %s", q.Playbook, q.Environment, start.ID)
+	data := marshal(q)
+	q.Parameters = nil // the key stays when what was asked is redacted, so it has nothing of it
+	// The same request again is the same command.
+	key := "run started/" + start.ID + "/" + digestOf(start.By, string(marshal(q)))
+	if err := r.audit(ctx, Entry{Key: key, Kind: "run started", Actor: start.By, Text: text, Data: data}); err != nil {
+		return Run{}, err
+	}
+	record, err := r.cfg.Runs.Start(ctx, start)
+	if err != nil {
+		return Run{}, fmt.Errorf("incident: start %s in %s: %w", q.Playbook, q.Environment, err)
+	}
+	return ViewRun(ctx, record, time.Now())
+}
+
+// starting returns the run of a request, or everything that is wrong with it.
+func (r *Runner) starting(q Request) (RunStart, error) {
+	in, p, err := r.input(q)
+	if err != nil {
+		return RunStart{}, err
+	}
 	start := RunStart{
-		ID: or(q.ID, newRunID()), Program: PlaybookProgram, Input: marshal(in), Lock: p.lock(), Refuse: q.Refuse, By: by, At: wallTime(),
+		ID: or(q.ID, newRunID()), Program: PlaybookProgram, Input: marshal(in), Lock: p.lock(), Refuse: q.Refuse, By: or(q.By, program), At: wallTime(),
 		Labels: map[string]string{"playbook": p.Name, "environment": p.Environment},
 	}
 	if q.Incident != "" {
 		start.Labels["incident"] = q.Incident
 	}
-	text := fmt.Sprintf("starts %s in %s as run %s", p.Name, p.Environment, start.ID)
-	data := marshal(q)
-	q.Parameters = nil // the key stays when what was asked is redacted, so it has nothing of it
-	// The same request again is the same command.
-	key := "run started/" + start.ID + "/" + digestOf(by, string(marshal(q)))
-	if err := r.audit(ctx, Entry{Key: key, Kind: "run started", Actor: by, Text: text, Data: data}); err != nil {
-		return Run{}, err
-	}
-	record, err := r.cfg.Runs.Start(ctx, start)
-	if err != nil {
-		return Run{}, fmt.Errorf("incident: start %s in %s: %w", p.Name, p.Environment, err)
-	}
-	run, _, err := replay(ctx, record, in, time.Now())
-	return run, err
+	return start, nil
 }
 
 // newRunID returns an ID that sorts by time.
@@ -409,9 +416,6 @@ func (r *Runner) control(ctx context.Context, id string, c Control, what string,
 	record, err := r.record(ctx, id)
 	if err != nil {
 		return fmt.Errorf("incident: run %s: %w", id, err)
-	}
-	if h := record.Held; h != nil && what != "cancelled" && h.By == program && strings.HasPrefix(h.Reason, asideReason) {
-		return fmt.Errorf("incident: run %s was not %s, since it is just %s: %w", id, what, h.Reason, ErrStale)
 	}
 	c.At = wallTime()
 	text := fmt.Sprintf("run %s is %s: %s", id, what, c.Reason)

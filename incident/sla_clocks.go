@@ -89,6 +89,7 @@ func (d *draft) advance() {
 	if at := d.inc.AckExpires; d.inc.State == Acknowledged && !at.IsZero() && !d.now.Before(at) {
 		d.expire(Entry{At: at, Text: "the acknowledgement of " + d.inc.AcknowledgedBy + " has expired; nobody takes care of it"})
 	}
+	d.advanceDeadlines()
 	if !d.inc.State.Open() {
 		return
 	}

@@ -208,6 +208,9 @@ type Message struct {
 	// Title is one line, Text the rest, without secrets.
 	Title string `json:"title"`
 	Text  string `json:"text"`
+	// Urgent means that a person has to do something because of it, so that it does not wait
+	// with others; see [alert.Limit].
+	Urgent bool `json:"urgent,omitempty"`
 }
 
 // A Manual is done by a person, who then says so.

@@ -46,6 +46,10 @@ const (
 	entryEscalated    = "escalated"
 	entryFollowUp     = "follow-up"
 	entryFollowedUp   = "follow-up done"
+
+	entryDeadline        = "deadline"
+	entryDeadlineMark    = "deadline nears"
+	entryDeadlineSettled = "deadline settled"
 )
 
 // entryData is what the entries of a [Manager] have as Data. What does not apply is left
@@ -64,6 +68,8 @@ type entryData struct {
 	// Clock is the one whose time passes, with Percent of it.
 	Clock   *Clock `json:"clock,omitempty"`
 	Percent int    `json:"percent,omitempty"`
+	// Deadline is the one that was set, settled or moved, or of which a mark was reached.
+	Deadline *Deadline `json:"deadline,omitempty"`
 	// Expires is when an acknowledgement does.
 	Expires time.Time `json:"expires,omitzero"`
 	// Alert is the key of an alert, Other that of another incident, ID that of what was

@@ -39,6 +39,7 @@ type cage struct {
 	environment, service string
 	old, backup, domain  string
 	plan                 incident.RestorePlan
+	disposable           incident.Disposable
 	staged               railway.StagedChanges
 	client               *railway.Client
 	receivers            []reflect.Value
@@ -78,6 +79,12 @@ func newCage(t testing.TB) *cage {
 	c.domain = domains[0].ID
 	c.plan, err = service.PlanRestore(t.Context(), c.backup)
 	require.NoError(t, err)
+	s.AddService(c.environment, railwaytest.Service{
+		Name: "rehearsal", Image: "postgres:17", Variables: map[string]string{"RUNBOOK_MADE": "rehearsal/production/run-1 as rehearsal", "PASSWORD": canary + "-rehearsal"},
+	})
+	disposables, err := c.client.Disposables(t.Context(), c.project, c.environment)
+	require.NoError(t, err)
+	c.disposable = disposables[0]
 	for _, r := range []any{
 		c.client, environment, service, service.Volume("data"), environment.SharedVariables(), railway.NewCredentials(service),
 		service.Migrator(railway.MigratorConfig{Command: []string{"migrate"}}),
@@ -142,7 +149,7 @@ func (e echoing) RoundTrip(req *http.Request) (*http.Response, error) {
 func (c *cage) values() []any {
 	secret := runbook.NewSecret(canary + "-new")
 	return []any{
-		5, true, time.Now().Add(-time.Minute), secret, runbook.Version(""), c.plan, c.staged,
+		5, true, time.Now().Add(-time.Minute), secret, runbook.Version(""), c.plan, c.staged, c.disposable,
 		incident.VariableBatch{Set: map[string]runbook.Secret{"API_KEY": secret}}, incident.PendingVariables{Names: []string{"API_KEY"}},
 		incident.Deployment{ID: c.old, CanRollback: true, Commit: "0123456789abcdef0123456789abcdef01234567", Image: "ghcr.io/acu/api:1"},
 		incident.DeploymentSource{Image: "ghcr.io/acu/api:3"}, incident.Scale{Regions: []incident.RegionScale{{Region: "us-west2", Replicas: 2}}},
@@ -180,6 +187,7 @@ func (c *cage) argument(method string, n int, typ reflect.Type) reflect.Value {
 		"Volume": c.backup, "Service.PlanRestore": c.backup, "Credentials": "API_KEY", "Environment.RotateToken#2": "", "Environment.RotateToken": "next", "Volume.RecoverTo": "copy",
 		"Environment.Rename": "live", "Environment.Copy": "live", "Volume.CreateBackup": "before", "Service.CreateBackup": "before",
 		"Client.NotificationRules": c.workspace, "Service.DeleteDomain": c.domain, "Service.IssueCertificate": c.domain,
+		"Client.Disposables": c.project, "Client.Disposables#3": c.environment,
 	}
 	receiver, _, _ := strings.Cut(method, ".")
 	for _, key := range []string{method + "#" + strconv.Itoa(n), method, receiver} {

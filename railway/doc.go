@@ -21,7 +21,8 @@
 // A [Service] is one service in one environment, and an [Environment] what it is in. A
 // Service implements the ports of package incident: Deployer with everything optional,
 // Stopper, DeployFreezer, Scaler, Variables, Backups and BackupRestorer, Logs and
-// LogFollower, Metrics; [Service.Migrator] makes a Migrator. A [Client] is a Provisioner.
+// LogFollower, Metrics; [Service.Migrator] makes a Migrator. A [Client] is a Provisioner
+// and a Disposer.
 // [NewCredentials] makes a runbook.CredentialStore of a service's variables.
 //
 // # Tokens

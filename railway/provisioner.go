@@ -167,10 +167,17 @@ func (c *Client) liveProject(ctx context.Context, o op, id string) error {
 //
 // Railway puts a service that is made into all environments of the project that are
 // no copies of a pull request; in the others it has nothing to run.
+//
+// A mark is a variable of the service, RUNBOOK_MADE, from the start. It is never put on
+// a service that the project has already.
 func (c *Client) EnsureService(ctx context.Context, spec incident.ServiceSpec) (incident.Provisioned, error) {
 	o := c.hiding("make sure of service %q", printable(spec.Name, 100))
 	if err := spec.Validate(); err != nil {
 		return incident.Provisioned{}, o.refuse(nil, "%v", err)
+	}
+	spec, err := marked(o, spec)
+	if err != nil {
+		return incident.Provisioned{}, err
 	}
 	env := &Environment{c: c, project: asID(spec.Project), id: asID(spec.Environment)}
 	all := func(ctx context.Context) iter.Seq2[Named, error] { return env.instances(ctx, o) }
@@ -188,6 +195,8 @@ func (c *Client) EnsureService(ctx context.Context, spec incident.ServiceSpec) (
 		}
 	}
 	switch {
+	case known && spec.Mark != "":
+		return incident.Provisioned{}, o.refuse(incident.ErrUnsupported, "the project has a service of that name in other environments, %s, which is not made anew and gets no mark; use another name", elsewhere.ID)
 	case known && spec.Template != "":
 		return incident.Provisioned{}, o.refuse(incident.ErrUnsupported, "the project has a service of that name in other environments, %s; a template makes another one: use another name", elsewhere.ID)
 	case known:

@@ -38,7 +38,7 @@ type StatusPageConfig struct {
 	// OnChange is called when the page says something else than when it was last read, and
 	// with what it says first: so the announcements of Canvas are subscribed to by probing on
 	// a schedule. It is called before the probe or Read returns, and by several at once if
-	// they are. Optional.
+	// they are. One who follows the page without it asks Latest. Optional.
 	OnChange func(ctx context.Context, s Summary)
 }
 
@@ -91,6 +91,8 @@ type Incident struct {
 
 // Maintenance is a maintenance that was announced.
 type Maintenance struct {
+	// ID is the page's own word for it, which stays when all else is changed: "0d7y2kq1v5zs".
+	ID string
 	// Name is its title, Status "scheduled", "in_progress" or "verifying", and URL
 	// its page.
 	Name, Status, URL string
@@ -166,6 +168,21 @@ func (s *StatusPage) Read(ctx context.Context) (Summary, error) {
 	return sum, nil
 }
 
+// Latest returns what the page said not longer ago than age, and asks it if that is not
+// known: so several who follow the page do not ask it more often than one.
+func (s *StatusPage) Latest(ctx context.Context, age time.Duration) (Summary, error) {
+	s.mu.Lock()
+	last := s.last
+	s.mu.Unlock()
+	if !last.Time.IsZero() && time.Since(last.Time) <= age {
+		return last, nil
+	}
+	return s.Read(ctx)
+}
+
+// String names the host of the page.
+func (s *StatusPage) String() string { return s.url.Host }
+
 func hideURL(err error) error {
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		return e.Err
@@ -227,6 +244,7 @@ func parseSummary(body []byte, matter []string) (Summary, error) {
 		Group  bool   `json:"group"`
 	}
 	type event struct {
+		ID         string      `json:"id"`
 		Name       string      `json:"name"`
 		Status     string      `json:"status"`
 		Impact     string      `json:"impact"`
@@ -264,7 +282,7 @@ func parseSummary(body []byte, matter []string) (Summary, error) {
 	}
 	for _, e := range in.Maintenances {
 		if concerns(e) && e.Status != "completed" {
-			out.Maintenances = append(out.Maintenances, Maintenance{Name: clean(e.Name), Status: clean(e.Status), URL: clean(e.Shortlink), From: e.For, Until: e.Until})
+			out.Maintenances = append(out.Maintenances, Maintenance{ID: clean(e.ID), Name: clean(e.Name), Status: clean(e.Status), URL: clean(e.Shortlink), From: e.For, Until: e.Until})
 		}
 	}
 	return out, nil

@@ -214,7 +214,7 @@ func listTokens(c *call) answer {
 	slices.SortFunc(mine, func(a, b *token) int { return cmp.Compare(a.id, b.id) })
 	objects := make([]Object, len(mine))
 	for i, t := range mine {
-		objects[i] = t.view(c.now, false)
+		objects[i] = c.tokenView(t, false)
 	}
 	return c.paged(listOfObjects(objects), paging{})
 }
@@ -222,11 +222,16 @@ func listTokens(c *call) answer {
 // tokenHint is the beginning of a token, by which people know it.
 func tokenHint(text string) string { return text[:min(len(text), 5)] }
 
-func (t *token) view(now time.Time, reveal bool) Object {
+// tokenView shows a token. Those of a developer key have its name, and cannot be made anew by
+// a person.
+func (c *call) tokenView(t *token, reveal bool) Object {
 	o := Object{
 		"id": t.id, "created_at": stamp(t.created), "expires_at": nil, "workflow_state": "active", "remember_access": nil, "scopes": slices.Clone(t.Scopes), "real_user_id": nil,
 		"token": nil, "token_hint": tokenHint(t.text), "user_id": t.User, "purpose": t.Purpose, "app_name": "User-Generated", "can_manually_regenerate": true, "last_used_at": nil,
 		"updated_at": stamp(t.created),
+	}
+	if key := c.s.world.row(DeveloperKeys, t.Key); key != nil {
+		o["app_name"], o["can_manually_regenerate"] = key.obj["name"], false
 	}
 	if !t.ExpiresAt.IsZero() {
 		o["expires_at"] = stamp(t.ExpiresAt)
@@ -262,7 +267,7 @@ func getToken(c *call) answer {
 	if t == nil {
 		return notFound()
 	}
-	return ok(t.view(c.now, false))
+	return ok(c.tokenView(t, false))
 }
 
 func createToken(c *call) answer {
@@ -278,7 +283,7 @@ func createToken(c *call) answer {
 		return invalid("expires_at", "invalid", "is invalid")
 	}
 	t := c.s.addToken(Token{User: user, Purpose: c.param("token[purpose]"), Scopes: c.params["token[scopes][]"], ExpiresAt: until})
-	return answer{status: 200, body: t.view(c.now, true)}
+	return answer{status: 200, body: c.tokenView(t, true)}
 }
 
 func updateToken(c *call) answer {
@@ -300,13 +305,13 @@ func updateToken(c *call) answer {
 	if c.has("token[purpose]") {
 		t.Purpose = c.param("token[purpose]")
 	}
-	if !c.flag("token[regenerate]") {
-		return ok(t.view(c.now, false))
+	if !c.flag("token[regenerate]") || t.Key != 0 { // ignored for tokens that no person made
+		return ok(c.tokenView(t, false))
 	}
 	delete(c.s.world.tokens, t.text)
 	t.text = "1~" + strings.ReplaceAll(c.s.uuid()+c.s.uuid(), "-", "")
 	c.s.world.tokens[t.text] = t
-	return ok(t.view(c.now, true))
+	return ok(c.tokenView(t, true))
 }
 
 func deleteToken(c *call) answer {
@@ -319,5 +324,5 @@ func deleteToken(c *call) answer {
 		return notFound()
 	}
 	t.revoked = true
-	return ok(t.view(c.now, false))
+	return ok(c.tokenView(t, false))
 }

@@ -156,6 +156,26 @@ func (p *StatusPage) Update(id, status, body string) {
 	p.update(p.incidents[at], status, body)
 }
 
+// Reschedule changes the times of a maintenance. It panics if there is none of that id.
+func (p *StatusPage) Reschedule(id string, from, until time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at := slices.IndexFunc(p.incidents, func(o Object) bool { return o["id"] == id && o["scheduled_for"] != nil })
+	if at < 0 {
+		panic("canvastest: the status page has no maintenance " + strconv.Quote(id))
+	}
+	o := p.incidents[at]
+	o["scheduled_for"], o["scheduled_until"], o["updated_at"] = millis(from), millis(until), millis(p.now())
+}
+
+// Remove deletes an incident or a maintenance, as its makers do with one that will not be.
+// Nothing happens if there is none of that id.
+func (p *StatusPage) Remove(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.incidents = slices.DeleteFunc(p.incidents, func(o Object) bool { return o["id"] == id })
+}
+
 func (p *StatusPage) update(o Object, status, body string) {
 	now := millis(p.now())
 	affected := []Object{}

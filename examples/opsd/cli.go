@@ -34,12 +34,9 @@ func (p *program) commands() *cli.Command {
 	root := &cli.Command{
 		Name: "opsd", Usage: "the operations runbook as a program", Description: about,
 		Writer: p.stdout, ErrWriter: p.stderr, Reader: p.stdin, HideVersion: true, Suggest: true, HideHelpCommand: true,
-		EnableShellCompletion: true,
-		ConfigureShellCompletionCommand: func(c *cli.Command) {
-			c.Hidden, c.Category = false, "Configuration"
-			c.Usage = "print the completion for a shell: source <(opsd completion bash)"
-		},
-		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // run decides
+		EnableShellCompletion:           true,
+		ConfigureShellCompletionCommand: configureCompletion,
+		ExitErrHandler:                  func(context.Context, *cli.Command, error) {}, // run decides
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "config", Usage: "the configuration `FILE`; opsd init prints one", Sources: env(p, "OPSD_CONFIG")},
 			&cli.StringFlag{Name: "server", Usage: "the `URL` of the running opsd", Sources: env(p, "OPSD_SERVER"), DefaultText: "where the configuration says"},
@@ -49,10 +46,10 @@ func (p *program) commands() *cli.Command {
 			&cli.BoolFlag{Name: "json", Usage: "write JSON, one value or one event a line"},
 			&cli.StringFlag{Name: "color", Usage: "`WHEN` to use colour: auto, always, never", Value: "auto", Validator: oneOf("auto", "always", "never")},
 		},
-		Commands: concat(p.serveCommands(), p.lookCommands(), p.runCommands(), p.decideCommands(), p.incidentCommands(), p.holdCommands(), p.verbCommands(), p.quietCommands(), p.setupCommands()),
+		Commands: concat(p.serveCommands(), p.lookCommands(), p.runCommands(), p.decideCommands(), p.incidentCommands(), p.deadlineCommands(), p.holdCommands(), p.verbCommands(), p.quietCommands(), p.setupCommands()),
 		Action:   group,
 	}
-	prepare(root)
+	p.prepare(root)
 	return root
 }
 
@@ -63,13 +60,14 @@ func concat(groups ...[]*cli.Command) (all []*cli.Command) {
 	return all
 }
 
-// prepare makes every command say itself what is wrong with its use.
-func prepare(c *cli.Command) {
+// prepare makes every command say itself what is wrong with its use, and complete its argument.
+func (p *program) prepare(c *cli.Command) {
 	c.OnUsageError = func(_ context.Context, c *cli.Command, err error, _ bool) error {
 		return usage("%v; %s -h tells how to use it", err, c.FullName())
 	}
+	p.completes(c)
 	for _, sub := range c.Commands {
-		prepare(sub)
+		p.prepare(sub)
 	}
 }
 

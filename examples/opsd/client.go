@@ -67,11 +67,15 @@ func (c *client) do(ctx context.Context, method, path string, body, into any) er
 	}
 	switch to := into.(type) {
 	case nil:
+		// What answers anything else is another program, which has done nothing of it.
+		if resp.StatusCode != http.StatusNoContent && !json.Valid(text) {
+			return c.strange(method, errors.New("no JSON"))
+		}
 	case *string:
 		*to = string(text)
 	default:
 		if err := json.Unmarshal(text, into); err != nil {
-			return fmt.Errorf("opsd: what %s answered is not understood: is it an opsd of the same version? %w", c.base, err)
+			return c.strange(method, err)
 		}
 	}
 	return nil
@@ -102,10 +106,12 @@ func (c *client) send(ctx context.Context, method, path string, body any) (*http
 	}
 	resp, err := c.http.Do(r)
 	if err != nil {
-		if ctx.Err() != nil {
+		e, connecting := errors.AsType[*net.OpError](err)
+		connecting = connecting && e.Op == "dial"
+		switch {
+		case ctx.Err() != nil && (connecting || method == http.MethodGet):
 			return nil, ctx.Err()
-		}
-		if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" {
+		case connecting:
 			return nil, &notRunning{c.base, err}
 		}
 		return nil, c.unknown(method, err)
@@ -119,10 +125,23 @@ func (c *client) send(ctx context.Context, method, path string, body any) (*http
 	}
 	p := &httpapi.Problem{}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(p); err != nil || p.Code == "" {
+		if method != http.MethodGet && resp.StatusCode >= 500 { // of a proxy that waited for opsd
+			return nil, c.unknown(method, fmt.Errorf("status %d", resp.StatusCode))
+		}
 		return nil, fmt.Errorf("opsd: %s answered with status %d, and is no opsd", c.base, resp.StatusCode)
 	}
 	p.Status = resp.StatusCode
 	return nil, p
+}
+
+// strange says that what answered cannot be understood. Of a command it may have done what it
+// was asked for, as an opsd of another version would.
+func (c *client) strange(method string, err error) error {
+	err = fmt.Errorf("opsd: what %s answered is not understood: is it an opsd of the same version? %w", c.base, err)
+	if method == http.MethodGet {
+		return err
+	}
+	return fmt.Errorf("%w; nobody knows whether it was done: look before you do it again: %w", err, incident.ErrOutcomeUnknown)
 }
 
 // unknown says that the answer to a request was lost.

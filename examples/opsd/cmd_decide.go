@@ -13,7 +13,10 @@ import (
 func (p *program) decideCommands() []*cli.Command {
 	const category = "Deciding"
 	return []*cli.Command{
-		{Name: "approvals", Category: category, Usage: "what waits for a decision of a person", Description: running, Action: p.approvals},
+		{
+			Name: "approvals", Category: category, Usage: "all that waits for a person: approvals, suggestions, questions, manual steps", Action: p.approvals,
+			Description: running + waitingShape,
+		},
 		{
 			Name: "approve", Category: category, Usage: "approve what waits", ArgsUsage: "RUN|APPROVAL", Description: running + " Nobody approves what they started. What is approved is shown first; with -plan it is approved only if it is still that.",
 			Flags: []cli.Flag{&cli.StringFlag{Name: "comment", Aliases: []string{"m"}, Usage: "`WHY`"}, &cli.StringFlag{Name: "plan", Usage: "the `HASH` of what was looked at"}}, Action: p.approve,
@@ -37,37 +40,103 @@ func open(ctx context.Context, api *client) ([]incident.Approval, error) {
 	return list.Approvals, err
 }
 
+// waitingShape says what -json writes.
+const waitingShape = `
+
+With -json each line is one thing that waits, with these fields:
+  kind         "approval" of a step of a run, "suggestion" of a run that has not begun,
+               "question" of a run after something failed, "manual" for what a person does
+  id           what to name: opsd approve ID, opsd deny ID, or opsd answer ID ANSWER
+  environment, playbook, incident (if it is about one)
+  question     all that is asked: id, run, step, title, text (of several lines), answers,
+               asked, deadline, who may answer (min, roles, starter), plan (the hash), effects
+  start        of a suggestion: the run that would begin`
+
+// A waitingView is something that waits for a person, whole.
+type waitingView struct {
+	Kind        string            `json:"kind"`
+	ID          string            `json:"id"`
+	Environment string            `json:"environment"`
+	Playbook    string            `json:"playbook"`
+	Incident    string            `json:"incident,omitempty"`
+	Question    incident.Question `json:"question"`
+	Start       *incident.Request `json:"start,omitempty"`
+}
+
+// waits returns all that waits for a person: what waits for approval, and what runs ask.
+func waits(ctx context.Context, api *client) (all []waitingView, err error) {
+	list, err := open(ctx, api)
+	if err != nil {
+		return nil, err
+	}
+	for _, a := range list {
+		v := waitingView{"approval", a.Question.Run, a.Environment, a.Playbook, a.Incident, a.Question, a.Start}
+		if v.ID == "" {
+			v.ID = a.ID
+		}
+		if a.Start != nil {
+			v.Kind = "suggestion"
+		}
+		all = append(all, v)
+	}
+	var asking struct{ Runs []incident.Run }
+	if err := api.get(ctx, "/api/v1/runs?state=waiting&limit=1000", &asking); err != nil {
+		return nil, err
+	}
+	for _, r := range asking.Runs {
+		if q := r.Question; q != nil && q.Kind != "approve" {
+			v := waitingView{Kind: "question", ID: r.ID, Environment: r.Environment, Playbook: r.Playbook, Incident: r.Incident, Question: *q}
+			if q.Kind == "manual" {
+				v.Kind = "manual"
+			}
+			all = append(all, v)
+		}
+	}
+	return all, nil
+}
+
 func (p *program) approvals(ctx context.Context, c *cli.Command) error {
+	if err := none(c); err != nil {
+		return err
+	}
 	api, err := p.client(c)
 	if err != nil {
 		return err
 	}
-	list, err := open(ctx, api)
+	all, err := waits(ctx, api)
 	if err != nil {
 		return err
 	}
-	var asking struct{ Runs []incident.Run }
-	if err := api.get(ctx, "/api/v1/runs?state=waiting", &asking); err != nil {
-		return err
-	}
-	if c.Bool("json") {
-		return p.each(list)
-	}
-	paint, shown := p.paint(c), 0
-	for _, a := range list {
-		p.approval(a, paint)
-		shown++
-	}
-	for _, r := range asking.Runs {
-		if q := r.Question; q != nil && q.Kind != "approve" {
-			p.printf("%s  %s %s: %s\n  %s\n  opsd answer %s %s\n\n", paint.in(yellow, r.ID), r.Environment, r.Playbook, oneLine(q.Title), oneLine(q.Text), r.ID, strings.Join(q.Answers, "|"))
-			shown++
+	paint := p.paint(c)
+	for _, v := range all {
+		switch {
+		case c.Bool("json"):
+			if err := p.json(v); err != nil {
+				return err
+			}
+		case v.Kind == "approval" || v.Kind == "suggestion":
+			p.approval(incident.Approval{ID: v.ID, Question: v.Question, Playbook: v.Playbook, Environment: v.Environment, Incident: v.Incident, Start: v.Start}, paint)
+			p.printf("  opsd approve %s, or opsd deny %s -m WHY\n\n", v.ID, v.ID)
+		default:
+			q := v.Question
+			p.printf("%s  %s %s: %s\n", paint.in(yellow, v.ID), v.Environment, v.Playbook, oneLine(q.Title))
+			p.indented(q.Text)
+			p.printf("  opsd answer %s %s\n\n", v.ID, strings.Join(q.Answers, "|"))
 		}
 	}
-	if shown == 0 {
+	if len(all) == 0 && !c.Bool("json") {
 		p.printf("Nothing waits for a person.\n")
 	}
 	return nil
+}
+
+// indented writes a text of several lines, whole.
+func (p *program) indented(text string) {
+	if text = strings.TrimSpace(text); text != "" {
+		for l := range strings.Lines(text) {
+			p.printf("  %s\n", oneLine(strings.TrimRight(l, "\r\n")))
+		}
+	}
 }
 
 // approval shows what is to be approved.
@@ -77,10 +146,12 @@ func (p *program) approval(a incident.Approval, paint painter) {
 	if q.Run != "" {
 		name = q.Run
 	}
-	p.printf("%s  %s %s: %s\n", paint.in(yellow, name), a.Environment, a.Playbook, oneLine(q.Title))
-	for l := range strings.Lines(strings.TrimSpace(q.Text)) {
-		p.printf("  %s\n", oneLine(strings.TrimRight(l, "\n")))
+	title := oneLine(q.Title)
+	if a.Start != nil {
+		title += " (a suggestion: the run has not begun)"
 	}
+	p.printf("%s  %s %s: %s\n", paint.in(yellow, name), a.Environment, a.Playbook, title)
+	p.indented(q.Text)
 	for _, e := range q.Effects {
 		p.printf("  would: %s\n", oneLine(e.Call))
 		for _, d := range e.Destroys {
@@ -99,9 +170,9 @@ func (p *program) approval(a incident.Approval, paint painter) {
 	}
 	p.printf("  may be approved by %s", who)
 	if !q.Deadline.IsZero() {
-		p.printf(", until %s", q.Deadline.Local().Format("15:04:05"))
+		p.printf(", until %s", q.Deadline.Local().Format("2006-01-02 15:04:05"))
 	}
-	p.printf("\n\n")
+	p.printf("\n")
 }
 
 // waiting returns the approval that is named: by its own ID, or that of its run or incident.
@@ -144,6 +215,7 @@ func (p *program) approve(ctx context.Context, c *cli.Command) error {
 	}
 	if !c.Bool("json") {
 		p.approval(a, p.paint(c))
+		p.printf("\n")
 	}
 	return p.command(ctx, c, "/api/v1/approvals/"+url.PathEscape(a.ID)+"/approve", map[string]any{"plan": plan, "comment": c.String("comment")}, "Approved.")
 }

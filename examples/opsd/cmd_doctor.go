@@ -51,13 +51,16 @@ func (p *program) doctor(ctx context.Context, c *cli.Command) error {
 	d.ok("configuration", "can be read")
 	d.state(s)
 	d.people(s)
+	if s.Estate == nil {
+		d.channels(ctx, s.Channels, reachable())
+	}
 	h, e, err := look(ctx, s)
 	if err != nil {
 		for l := range strings.Lines(err.Error()) {
 			d.problem("configuration", "%s", strings.TrimSpace(l))
 		}
 	} else {
-		d.estate(ctx, h, e, c.String("environment"))
+		d.estate(ctx, s, h, e, c.String("environment"))
 		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
 		defer cancel()
 		if err := errors.Join(h.Stop(ending), e.close()); err != nil {
@@ -150,13 +153,20 @@ func (d *diagnosis) people(s *settings) {
 }
 
 // estate looks at what is reached.
-func (d *diagnosis) estate(ctx context.Context, h *host.Host, e *estate, only string) {
+func (d *diagnosis) estate(ctx context.Context, s *settings, h *host.Host, e *estate, only string) {
 	for _, c := range e.connections {
 		if only != "" && c.Name != only {
 			continue
 		}
 		d.platform(runbook.ReadOnly(ctx), c)
 		d.canvas(runbook.ReadOnly(ctx), c)
+		if env, err := environmentOf(h, c.Name); err == nil {
+			var wanted []string
+			if l := s.names[c.Name].LTI; l != nil {
+				wanted = l.Scopes
+			}
+			d.toolScopes(ctx, env, wanted)
+		}
 	}
 	names, err := chosen(h.Monitor().Snapshot(), only, nil)
 	if err == nil {
@@ -208,11 +218,13 @@ func (d *diagnosis) platform(ctx context.Context, c host.Connection) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	if _, err := client.CheckToken(ctx); err != nil {
+	token, err := client.CheckToken(ctx)
+	if err != nil {
 		d.problem(about, "the token: %v", err)
 		return
 	}
 	d.ok(about, "the token is a %s token, and is accepted", c.Railway.Kind)
+	d.sees(about, c, token)
 	drifts, err := client.Verify(ctx)
 	if err != nil {
 		d.note(about, "whether its API is as it was could not be seen: %v", err)
@@ -250,4 +262,5 @@ func (d *diagnosis) canvas(ctx context.Context, c host.Connection) {
 		return
 	}
 	d.ok(about, "the token is that of %s, and is accepted", oneLine(user.Name))
+	d.canvasScopes(ctx, c)
 }

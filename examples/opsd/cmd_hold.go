@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -32,7 +33,7 @@ func (p *program) hold(ctx context.Context, c *cli.Command) error {
 		return err
 	}
 	if c.Args().Present() {
-		return p.changeHold(ctx, c, "", "Nothing of %s is deleted by rule until opsd hold lift %[1]s.\n")
+		return p.changeHold(ctx, c, "", "Nothing of %s is deleted by rule until opsd hold lift %[1]s.")
 	}
 	var list []incident.LegalHold
 	if err := api.get(ctx, "/api/host/holds", &list); err != nil {
@@ -53,7 +54,7 @@ func (p *program) hold(ctx context.Context, c *cli.Command) error {
 }
 
 func (p *program) liftHold(ctx context.Context, c *cli.Command) error {
-	return p.changeHold(ctx, c, "/lift", "%s is deleted by rule again.\n")
+	return p.changeHold(ctx, c, "/lift", "%s is deleted by rule again.")
 }
 
 // changeHold sets or lifts the hold of the incident that is the argument.
@@ -65,15 +66,7 @@ func (p *program) changeHold(ctx context.Context, c *cli.Command, how, done stri
 	if c.String("comment") == "" {
 		return usage("-comment is missing: it has to be known why")
 	}
-	api, err := p.client(c)
-	if err != nil {
-		return err
-	}
-	if err := api.post(ctx, "/api/host/holds/"+url.PathEscape(id)+how, holdBody{c.String("comment")}, nil); err != nil {
-		return err
-	}
-	p.printf(done, id)
-	return nil
+	return p.command(ctx, c, "/api/host/holds/"+url.PathEscape(id)+how, holdBody{c.String("comment")}, fmt.Sprintf(done, id))
 }
 
 // holds are the legal holds, by incident.

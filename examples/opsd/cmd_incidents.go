@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,7 +17,7 @@ func (p *program) incidentCommands() []*cli.Command {
 	const category = "Incidents"
 	return []*cli.Command{
 		{
-			Name: "incidents", Category: category, Usage: "list the open incidents, or show one with its timeline", ArgsUsage: "[INCIDENT]", Description: running,
+			Name: "incidents", Category: category, Usage: "list the open incidents and deadlines, or show one with its timeline", ArgsUsage: "[INCIDENT]", Description: running,
 			Flags: []cli.Flag{&cli.BoolFlag{Name: "all", Aliases: []string{"a"}, Usage: "those that are over too"}, &cli.IntFlag{Name: "limit", Usage: "how `MANY`", Value: 50}}, Action: p.incidents,
 		},
 		{
@@ -61,18 +62,30 @@ func (p *program) incidents(ctx context.Context, c *cli.Command) error {
 	if err := api.get(ctx, fmt.Sprintf("/api/v1/incidents?open=%t&limit=%d", !c.Bool("all"), c.Int("limit")), &list); err != nil {
 		return err
 	}
+	owing, err := withDeadlines(ctx, api)
+	if err != nil {
+		return err
+	}
 	if c.Bool("json") {
+		for _, i := range owing { // those that are over
+			if !slices.ContainsFunc(list.Incidents, func(o incident.Incident) bool { return o.ID == i.ID }) {
+				list.Incidents = append(list.Incidents, i)
+			}
+		}
 		return p.each(list.Incidents)
 	}
 	if len(list.Incidents) == 0 {
 		p.printf("There is no open incident.\n")
-		return nil
 	}
 	t, paint := p.table(), p.paint(c)
 	for _, i := range list.Incidents {
 		t.row(i.ID, paint.severity(i.Severity), string(i.State), i.Environment, ago(i.Triggered), who(i), i.Title)
 	}
 	t.flush()
+	if len(owing) > 0 {
+		p.printf("\nDeadlines that are open, also of what is over:\n")
+		p.showDeadlines(c, owing)
+	}
 	return nil
 }
 
@@ -116,6 +129,9 @@ func (p *program) showIncident(ctx context.Context, c *cli.Command, api *client,
 	if i.Playbook != "" {
 		p.printf("playbook     %s\n", i.Playbook)
 	}
+	for _, l := range i.Deadlines {
+		p.printf("deadline     %s\n", oneLine(l.Line(time.Now(), time.Local)))
+	}
 	for _, run := range i.Runs {
 		p.printf("run          %s\n", run)
 	}
@@ -125,6 +141,9 @@ func (p *program) showIncident(ctx context.Context, c *cli.Command, api *client,
 	}
 	if i.State == incident.Triggered {
 		p.printf("\nopsd ack %s says that you take care of it.\n", i.ID)
+	}
+	for _, l := range i.OpenDeadlines() {
+		p.printf("\nopsd deadline settle %s %s -reason ... says that this was done: %s\n", i.ID, l.Name, oneLine(l.What))
 	}
 	return nil
 }

@@ -50,6 +50,14 @@ func (p *program) quietCommands() []*cli.Command {
 // quietTargets are the targets of the host that ring nowhere.
 var quietTargets = []string{"chat-alerts", "mail-on-call", "chat-operators", "chat-status", "mail-updates", "security"}
 
+// some is a list that JSON has as one, also if there is nothing in it.
+func some[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
 func (p *program) silence(ctx context.Context, c *cli.Command) error {
 	if err := none(c); err != nil {
 		return err
@@ -64,7 +72,7 @@ func (p *program) silence(ctx context.Context, c *cli.Command) error {
 			return err
 		}
 		if c.Bool("json") {
-			return p.json(list)
+			return p.json(some(list))
 		}
 		t := p.table()
 		for _, s := range list {
@@ -107,7 +115,7 @@ func (p *program) maintenance(ctx context.Context, c *cli.Command) error {
 			return err
 		}
 		if c.Bool("json") {
-			return p.json(list)
+			return p.json(some(list))
 		}
 		t := p.table()
 		for _, m := range list {
@@ -193,7 +201,7 @@ func (p *program) drafts(ctx context.Context, c *cli.Command) error {
 		return err
 	}
 	if c.Bool("json") {
-		return p.json(list)
+		return p.json(some(list))
 	}
 	for _, d := range list {
 		p.printf("%s  to %s, %s: %s\n", d.ID, d.Target, ago(d.At), oneLine(d.Post.Title))

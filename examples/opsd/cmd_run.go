@@ -159,13 +159,19 @@ func (p *program) startAndFollow(ctx context.Context, c *cli.Command, api *clien
 // follow shows a run until it has ended. Its end is the exit code.
 func (p *program) follow(ctx context.Context, c *cli.Command, api *client, id string) error {
 	shown := &progress{p: p, paint: p.paint(c), json: c.Bool("json"), zone: time.Local}
+	end := shown.begin()
 	var last incident.Run
 	err := api.follow(ctx, id, func(r incident.Run) bool {
 		last = r
 		shown.show(r)
 		return r.Ended.IsZero()
 	})
+	end()
 	if errors.Is(err, context.Canceled) {
+		if c.Bool("here") {
+			fmt.Fprintf(p.stderr, "opsd: run %s goes on when an opsd is started that has the same state; the embedded estate ends with this process\n", id)
+			return quiet{exitGoesOn}
+		}
 		fmt.Fprintf(p.stderr, "opsd: run %s goes on; opsd runs %s follows it again, opsd cancel %s ends it\n", id, id, id)
 		return quiet{exitGoesOn}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 
 	"github.com/urfave/cli/v3"
@@ -40,6 +41,9 @@ func (p *program) setupCommands() []*cli.Command {
 			},
 		},
 		{Name: "faults", Category: category, Usage: "list what can go wrong on the embedded estate", Action: func(_ context.Context, c *cli.Command) error {
+			if c.Bool("json") {
+				return errors.Join(none(c), p.json(world.Kinds()))
+			}
 			for _, k := range world.Kinds() {
 				p.printf("%s\n", k)
 			}

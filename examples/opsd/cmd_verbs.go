@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/url"
 
 	"github.com/urfave/cli/v3"
 
@@ -51,7 +53,8 @@ func (p *program) with(playbook, flag, parameter string) cli.ActionFunc {
 	}
 }
 
-// promote deploys what runs elsewhere. What that is it asks the platform itself.
+// promote deploys what runs elsewhere. What that is says whoever deploys it: the running opsd,
+// or with -here this process. So nothing of one estate is ever deployed to another.
 func (p *program) promote(ctx context.Context, c *cli.Command) error {
 	if err := none(c); err != nil {
 		return err
@@ -60,37 +63,58 @@ func (p *program) promote(ctx context.Context, c *cli.Command) error {
 	if from == to {
 		return usage("-from and -environment are the same: %s", to)
 	}
-	if c.String("config") == "" && c.String("server") != "" && !c.Bool("here") {
-		return usage("promote asks the platform itself what runs in %s: give -config, or say which commit with opsd deploy -commit", from)
+	var d incident.Deployment
+	var err error
+	if c.Bool("here") {
+		d, err = p.deployedHere(ctx, c, from)
+	} else {
+		d, err = p.deployedThere(ctx, c, from)
 	}
-	commit := ""
-	err := p.looking(ctx, c, func(_ *settings, h *host.Host) error {
-		e, err := environmentOf(h, from)
-		if err != nil {
-			return err
-		}
-		if e.Deployer == nil {
-			return fmt.Errorf("opsd: what runs in %s cannot be read: it has no railway in the configuration", from)
-		}
-		list, err := e.Deployer.Deployments(ctx, 20)
-		if err != nil {
-			return fmt.Errorf("opsd: what runs in %s: %w", from, err)
-		}
-		for _, d := range list {
-			if d.Current && d.Status == incident.DeploymentSucceeded {
-				commit = d.Commit
-			}
-		}
-		if commit == "" {
-			return fmt.Errorf("opsd: in %s no commit runs that was deployed well: there is nothing to promote", from)
-		}
-		return nil
-	})
 	if err != nil {
 		return err
 	}
 	if !c.Bool("json") {
-		p.printf("%s runs commit %s, which is deployed to %s.\n", from, commit, to)
+		p.printf("%s runs commit %s%s, which is deployed to %s.\n", from, d.Commit, titled(d), to)
 	}
-	return p.launch(ctx, c, "deploy", map[string]string{"commit": commit})
+	return p.launch(ctx, c, "deploy", map[string]string{"commit": d.Commit})
+}
+
+// titled is what a deployment says of itself, in brackets.
+func titled(d incident.Deployment) string {
+	if d.Message == "" {
+		return ""
+	}
+	return " (" + oneLine(d.Message) + ")"
+}
+
+// deployedThere asks the running opsd.
+func (p *program) deployedThere(ctx context.Context, c *cli.Command, from string) (incident.Deployment, error) {
+	api, err := p.client(c)
+	if err != nil {
+		return incident.Deployment{}, err
+	}
+	var v deployedView
+	err = api.get(ctx, "/api/host/deployed/"+url.PathEscape(from), &v)
+	if _, ok := errors.AsType[*notRunning](err); ok {
+		return v.Deployment, fmt.Errorf("%w; or carry it out in this process, with -here", err)
+	}
+	if err == nil && (v.Environment != from || v.Deployment.Commit == "") {
+		return v.Deployment, fmt.Errorf("opsd: %s did not say which commit runs in %s: is it an opsd of the same version?", api.base, from)
+	}
+	return v.Deployment, err
+}
+
+// deployedHere looks itself.
+func (p *program) deployedHere(ctx context.Context, c *cli.Command, from string) (d incident.Deployment, err error) {
+	err = p.looking(ctx, c, func(_ *settings, h *host.Host) error {
+		e, err := environmentOf(h, from)
+		if err != nil {
+			return err
+		}
+		if d, err = inUse(ctx, e); err != nil {
+			return fmt.Errorf("opsd: %w", err)
+		}
+		return nil
+	})
+	return d, err
 }

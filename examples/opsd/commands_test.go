@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -101,15 +102,41 @@ func TestRunHereEndsWithItsService(t *testing.T) {
 	assert.Contains(t, errs.String(), "the maintenance m-1 cannot be read")
 }
 
-// What a command that looks by itself would find on the embedded estate is nothing for a
-// running opsd, and it is said where what is shown is of the embedded estate.
+// What is promoted is what the opsd says that is asked to deploy it, and nothing of the embedded
+// estate; and it is said where what is shown is of the embedded estate.
 func TestTheEmbeddedEstateIsNotTakenForAnother(t *testing.T) {
 	t.Parallel()
 	code, out, errs := execute(t, nil, "promote", "-server", "http://127.0.0.1:1")
 	assert.Equal(t, exitCouldNot, code)
 	assert.Empty(t, out)
-	assert.Contains(t, errs, "give -config")
-	assert.NotContains(t, errs, "nothing answers", "it is not asked at all")
+	assert.Contains(t, errs, "nothing answers at http://127.0.0.1:1")
+	commands := make(chan string, 10)
+	real := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if r.Method == http.MethodGet {
+			if r.URL.Path == "/api/host/deployed/beta" {
+				_, _ = w.Write([]byte(`{"environment":"beta","deployment":{"id":"d9","commit":"feedfacecafe","message":"of the real estate","current":true}}`))
+				return
+			}
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		body, _ := io.ReadAll(r.Body)
+		commands <- string(body)
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = w.Write([]byte(`{"code":"not-permitted","detail":"no"}`))
+	}))
+	t.Cleanup(real.Close)
+	_, out, _ = execute(t, nil, "promote", "-server", real.URL, "-detach")
+	assert.Contains(t, out, "beta runs commit feedfacecafe (of the real estate), which is deployed to production.")
+	if assert.Len(t, commands, 1) {
+		assert.Contains(t, <-commands, "feedfacecafe")
+	}
+	// One that does not say it is asked for nothing more.
+	_, out, errs = execute(t, nil, "promote", "-from", "test", "-server", real.URL, "-detach")
+	assert.Empty(t, out)
+	assert.NotEmpty(t, errs)
+	assert.Empty(t, commands)
 	for _, args := range [][]string{{"logs", "-n", "3"}, {"playbooks"}} {
 		code, out, errs := execute(t, nil, args...)
 		require.Equal(t, exitDone, code, "%s", errs)

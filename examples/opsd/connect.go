@@ -232,6 +232,11 @@ func (s *settings) defaults() playbooks.Defaults {
 	return playbooks.Defaults{
 		Security: s.Security, ResponseTime: l.ResponseTime, ErrorRate: l.ErrorRate, MemoryWarning: l.MemoryWarning, Memory: l.Memory,
 		RecentErrors: l.RecentErrors, SlowTask: l.SlowTask, BackupAge: l.BackupAge, CredentialAge: l.CredentialAge, DumpAge: l.DumpAge, Approvers: l.Approvers,
+		Acknowledge: playbooks.ResponseTimes{Critical: s.Acknowledge.Critical, High: s.Acknowledge.High, Medium: s.Acknowledge.Medium, Low: s.Acknowledge.Low},
+		Channels: playbooks.Channels{
+			AlertsChat: s.Addresses.AlertsChat, AlertsMail: s.Addresses.AlertsMail, StatusChat: s.Addresses.StatusChat, StatusMail: s.Addresses.StatusMail,
+		},
+		Escalation: s.matrix(), Reports: s.Reports.times(),
 	}
 }
 

@@ -73,7 +73,7 @@ func buildLine(dockerfile string) (env, args []string, err error) {
 	return strings.Fields(m[1]), args, nil
 }
 
-// The image cannot be built by a test. What can be seen without is: that what the Dockerfile
+// TestTheImageIsBuilt builds the image, where there is buildah. What can be seen without is: that what the Dockerfile
 // names is there, that its Go is that of the module, and that the program which is built as it
 // says needs nothing else to run.
 func TestTheImage(t *testing.T) {

@@ -74,12 +74,21 @@ func (s *settings) people() []host.Person {
 	return all
 }
 
-// matrix are the numbers of the escalation.
+// matrix are the numbers and addresses of the escalation.
 func (s *settings) matrix() incident.MatrixNumbers {
-	if s.Estate != nil && s.Numbers == (numbers{}) {
-		return host.RehearsalNumbers()
+	n, m := s.Numbers, s.Addresses
+	all := incident.MatrixNumbers{
+		Operations: n.Operations, Development: n.Development, CanvasEmergency: n.CanvasEmergency, OperationsManager: n.OperationsManager,
+		ITDirector: n.ITDirector, CanvasAdministrator: n.CanvasAdministrator, Helpdesk: n.Helpdesk,
 	}
-	return incident.MatrixNumbers(s.Numbers)
+	if s.Estate != nil && n == (numbers{}) {
+		all = host.RehearsalNumbers()
+	}
+	all.Mail = incident.MatrixMail{
+		Operations: m.Operations, SystemAdministrators: m.SystemAdministrators, Development: m.Development, LeadDeveloper: m.LeadDeveloper,
+		CanvasAdministrators: m.CanvasAdministrators, CanvasSupport: m.CanvasSupport, Infrastructure: m.Infrastructure, RailwaySupport: m.RailwaySupport,
+	}
+	return all
 }
 
 // policies are those of automation.
@@ -102,7 +111,7 @@ func reach(s *settings) (*estate, error) {
 // hostConfig is the part of the configuration of a host that does not depend on its state.
 func (s *settings) hostConfig(e *estate) host.Config {
 	cfg := host.Config{
-		Connections: e.connections, Channels: e.channels, People: s.people(), RotaStart: s.RotaStart, Numbers: s.matrix(),
+		Connections: e.connections, Channels: e.channels, People: s.people(), RotaStart: s.RotaStart,
 		Policies: s.policies(), KillFile: s.Automation.KillFile, Defaults: s.defaults(), Zone: s.zone, Beat: s.Beat, Tools: s.Toolchain.toolchain(), Intervals: host.Intervals(s.Intervals), Playbooks: verbs,
 		Acknowledge: "Press Acknowledge at " + s.address() + "/ops/incidents/{incident}, or run: opsd ack {incident}",
 	}

@@ -42,6 +42,7 @@ func newHostAPI(v *service, a httpapi.Authenticator) http.Handler {
 	on("GET /api/host/status", httpapi.Read, h.status)
 	on("GET /api/host/checks", httpapi.Read, func(*command) (any, error) { return report(v.host.Monitor().Snapshot()), nil })
 	on("GET /api/host/alerts", httpapi.Read, h.alerts)
+	on("GET /api/host/deployed/{environment}", httpapi.Read, h.deployed)
 	on("GET /api/host/silences", httpapi.Read, func(*command) (any, error) { return v.host.Router().Silences(), nil })
 	on("POST /api/host/silences", httpapi.Operate, h.silence)
 	on("POST /api/host/silences/{id}/end", httpapi.Operate, func(c *command) (any, error) {

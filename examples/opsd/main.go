@@ -30,13 +30,28 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	p := &program{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, width: 100}
-	if fd := int(os.Stdout.Fd()); term.IsTerminal(fd) && os.Getenv("TERM") != "dumb" {
+	if term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("TERM") != "dumb" {
 		p.terminal = true
-		if w, h, err := term.GetSize(fd); err == nil {
-			p.width, p.height = max(min(w, 160), 60), h
+		p.screen = &screen{w: os.Stdout, size: sizeOf(os.Stdout)}
+		columns, _ := p.screen.size()
+		p.width = max(min(columns, 160), 60)
+		if term.IsTerminal(int(os.Stderr.Fd())) {
+			p.stderr = p.screen.beside(os.Stderr)
 		}
 	}
 	os.Exit(p.run(ctx, os.Args[1:]))
+}
+
+// sizeOf asks a terminal for its size. One that does not know, as on a serial line, has the
+// size that they all had.
+func sizeOf(f *os.File) func() (columns, rows int) {
+	return func() (int, int) {
+		columns, rows, err := term.GetSize(int(f.Fd()))
+		if err != nil || columns < 1 || rows < 1 {
+			return 80, 24
+		}
+		return columns, rows
+	}
 }
 
 // A program is opsd with what it reads from and writes to.
@@ -44,8 +59,9 @@ type program struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
-	terminal       bool // stdout is one
-	width, height  int
+	terminal       bool                 // stdout is one
+	screen         *screen              // that terminal, for what is drawn over and over
+	width          int                  // of tables, in columns
 	ready          func(address string) // told when serve can be asked; nil outside of tests
 }
 

@@ -81,6 +81,15 @@ func (p *pools) open(address runbook.Secret) (*sql.DB, error) {
 	return db, nil
 }
 
+// take closes with its own connections those of others, which may have been closed before.
+func (p *pools) take(others *pools) {
+	others.mu.Lock()
+	defer others.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.all = append(p.all, others.all...)
+}
+
 func (p *pools) close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -157,6 +166,7 @@ func (e environment) copies(c *host.Connection, p *pools) error {
 		return fail(err)
 	}
 	c.DumpAt, _ = health.ParseTimeOfDay(d.At) // it was checked
+	c.Rehearsal = e.rehearsal(p)
 	return nil
 }
 

@@ -132,10 +132,8 @@ func (v *service) serve(ctx context.Context, ready func(address string)) (err er
 	running, cancel := context.WithCancel(ctx)
 	defer cancel()
 	context.AfterFunc(running, func() { v.ending.Store(true) })
-	server := &http.Server{
-		Handler: v.server, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
-		BaseContext: func(net.Listener) context.Context { return running }, ErrorLog: slog.NewLogLogger(v.journal, slog.LevelWarn),
-	}
+	server := newServer(unhurried(v.server, bodyWithin))
+	server.BaseContext, server.ErrorLog = func(net.Listener) context.Context { return running }, slog.NewLogLogger(v.journal, slog.LevelWarn)
 	serving := make(chan error, 1)
 	go func() { serving <- server.Serve(listener) }()
 	if ready != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"net"
 	"net/url"
@@ -15,6 +16,7 @@ import (
 	"go.acu.edu.au/runbook/examples/internal/host"
 	"go.acu.edu.au/runbook/health"
 	"go.acu.edu.au/runbook/incident"
+	"go.acu.edu.au/runbook/incident/playbooks"
 )
 
 // settings is the configuration file; config.sample.yaml explains every key.
@@ -26,12 +28,15 @@ type settings struct {
 	SignIn       *signIn                `config:"sign_in"`
 	RotaStart    string                 `config:"rota_start"`
 	Numbers      numbers                `config:"numbers"`
+	Addresses    addresses              `config:"addresses"`
 	Channels     channels               `config:"channels"`
 	Receivers    receivers              `config:"receivers"`
 	Beat         time.Duration          `config:"beat"`
 	Intervals    intervals              `config:"intervals"`
 	Automation   automation             `config:"automation"`
 	Limits       limits                 `config:"limits"`
+	Acknowledge  acknowledge            `config:"acknowledge"`
+	Reports      reportTimes            `config:"reports"`
 	Security     string                 `config:"security_contact"`
 	Heartbeat    runbook.Secret         `config:"heartbeat"`
 	StatusPage   statusPage             `config:"status_page"`
@@ -147,6 +152,53 @@ type limits struct {
 	Approvers     int           `config:"approvers"`
 }
 
+// addresses are where people are told by chat and mail. What is empty is as the runbook has it.
+type addresses struct {
+	AlertsChat           string `config:"alerts_chat"`
+	AlertsMail           string `config:"alerts_mail"`
+	StatusChat           string `config:"status_chat"`
+	StatusMail           string `config:"status_mail"`
+	Operations           string `config:"operations"`
+	SystemAdministrators string `config:"system_administrators"`
+	Development          string `config:"development"`
+	LeadDeveloper        string `config:"lead_developer"`
+	CanvasAdministrators string `config:"canvas_administrators"`
+	CanvasSupport        string `config:"canvas_support"`
+	Infrastructure       string `config:"infrastructure"`
+	RailwaySupport       string `config:"railway_support"`
+}
+
+// acknowledge are the response times by severity.
+type acknowledge struct {
+	Critical time.Duration `config:"critical"`
+	High     time.Duration `config:"high"`
+	Medium   time.Duration `config:"medium"`
+	Low      time.Duration `config:"low"`
+}
+
+// reports are the times of day of what is done by the clock.
+type reportTimes struct {
+	Backups  string `config:"backups"`
+	Morning  string `config:"morning"`
+	EndOfDay string `config:"end_of_day"`
+	Weekly   string `config:"weekly"`
+	Monthly  string `config:"monthly"`
+}
+
+// times are those times; what is no time was told before.
+func (r reportTimes) times() (t playbooks.ReportTimes) {
+	for text, to := range r.each(&t) {
+		*to, _ = health.ParseTimeOfDay(text)
+	}
+	return t
+}
+
+func (r reportTimes) each(t *playbooks.ReportTimes) iter.Seq2[string, *health.TimeOfDay] {
+	return func(yield func(string, *health.TimeOfDay) bool) {
+		_ = yield(r.Backups, &t.Backups) && yield(r.Morning, &t.Morning) && yield(r.EndOfDay, &t.EndOfDay) && yield(r.Weekly, &t.Weekly) && yield(r.Monthly, &t.Monthly)
+	}
+}
+
 // intervals are how often it is looked.
 type intervals struct {
 	Application time.Duration `config:"application"`
@@ -210,6 +262,7 @@ type ltiSettings struct {
 	JWKS       string         `config:"jwks"`
 	Login      string         `config:"login"`
 	Launch     string         `config:"launch"`
+	Scopes     []string       `config:"scopes"`
 }
 
 type databaseSettings struct {
@@ -250,6 +303,7 @@ func load(src config.Source) *settings {
 	s.validateSignIn()
 	s.validatePeople()
 	s.validateNumbers()
+	s.validateTimes()
 	s.validateEnvironments()
 	s.validateAutomation()
 	s.validateRecovery()
@@ -385,6 +439,20 @@ func (s *settings) validateNumbers() {
 			s.file.Problem("numbers", "%s is missing: the escalation calls it", n.key)
 		default:
 			s.phone("numbers."+n.key, n.value)
+		}
+	}
+}
+
+// validateTimes looks at the times of reports, and at response times.
+func (s *settings) validateTimes() {
+	for key, text := range map[string]string{"backups": s.Reports.Backups, "morning": s.Reports.Morning, "end_of_day": s.Reports.EndOfDay, "weekly": s.Reports.Weekly, "monthly": s.Reports.Monthly} {
+		if t, err := health.ParseTimeOfDay(text); text != "" && (err != nil || t == 0) {
+			s.file.Problem("reports."+key, "must be a time of day from 00:01 to 23:59, such as 08:00")
+		}
+	}
+	for key, d := range map[string]time.Duration{"critical": s.Acknowledge.Critical, "high": s.Acknowledge.High, "medium": s.Acknowledge.Medium, "low": s.Acknowledge.Low} {
+		if d < 0 {
+			s.file.Problem("acknowledge."+key, "must not be negative")
 		}
 	}
 }

@@ -27,6 +27,16 @@ type retentionSettings struct {
 	Evidence  time.Duration `config:"evidence"`
 	Redacted  time.Duration `config:"redacted"`
 	Incidents time.Duration `config:"incidents"`
+	// Confirmed is a date: the clock was looked at then, and was right.
+	Confirmed string `config:"confirmed"`
+}
+
+// confirmed is the date, or zero.
+func (s retentionSettings) confirmed() (time.Time, error) {
+	if s.Confirmed == "" {
+		return time.Time{}, nil
+	}
+	return time.Parse(time.DateOnly, s.Confirmed)
 }
 
 // toolchainSettings are the tools of the source of the application.
@@ -70,6 +80,8 @@ type dumpSettings struct {
 	At         string         `config:"at"`
 	Keep       time.Duration  `config:"keep"`
 	Rehearsal  runbook.Secret `config:"rehearsal"`
+	// Rehearsals makes a database for each rehearsal, in place of that of Rehearsal.
+	Rehearsals *rehearsalSettings `config:"rehearsals"`
 }
 
 // rebuildSettings say what an environment is rebuilt from when the platform is lost.
@@ -115,6 +127,9 @@ func (s *settings) completeRecovery() {
 			setDefault(&d.RootCert, "system")
 			setDefault(&d.At, defaultDumpAt)
 			setDefault(&d.Keep, defaultKeep)
+			if d.Rehearsals != nil {
+				setDefault(&d.Rehearsals.Address, defaultAddress)
+			}
 		}
 		if e.Rebuild != nil {
 			setDefault(&e.Rebuild.Address, defaultAddress)
@@ -135,6 +150,9 @@ func (s *settings) validateRecovery() {
 		if value != 0 && value < 24*time.Hour {
 			s.file.Problem("retention."+key, "must be at least 24h: what is older is removed each night")
 		}
+	}
+	if _, err := s.Retention.confirmed(); err != nil {
+		s.file.Problem("retention.confirmed", "must be a date, like 2026-11-28: the day on which the clock was looked at, and was right")
 	}
 	if whole, redacted := s.retention().Times(); redacted < whole {
 		s.file.Problem("retention", "redacted copies of evidence must be kept at least as long as evidence, which is %v; they are kept for %v", whole, redacted)
@@ -215,6 +233,7 @@ func (s *settings) validateDumps(path string, e environment) {
 	if e.Database != nil && !d.Rehearsal.IsZero() && d.Rehearsal.Equal(e.Database.URL) {
 		s.file.Problem(path+".rehearsal", "is the database itself: a rehearsal replaces what is there")
 	}
+	s.validateRehearsals(path+".rehearsals", e)
 	if at, err := health.ParseTimeOfDay(d.At); err != nil || at == 0 {
 		s.file.Problem(path+".at", "must be a time of the day after midnight, such as 02:00")
 	}
@@ -291,5 +310,6 @@ func (s *settings) identity(path string, secret runbook.Secret) {
 
 // retention is the rule, without the stores.
 func (s *settings) retention() incident.Retention {
-	return incident.Retention{Whole: s.Retention.Evidence, Redacted: s.Retention.Redacted, Incidents: s.Retention.Incidents}
+	confirmed, _ := s.Retention.confirmed() // it was looked at
+	return incident.Retention{Whole: s.Retention.Evidence, Redacted: s.Retention.Redacted, Incidents: s.Retention.Incidents, Confirmed: confirmed}
 }

@@ -193,8 +193,9 @@ func (s *signer) identify(ctx context.Context, code string, f flow) (string, err
 	if login == "" {
 		return "", fmt.Errorf("opsd: sign-in: there is no claim %s", claim)
 	}
-	if verified, there := claims["email_verified"]; claim == "email" && there && verified != true && verified != "true" { // some issuers write a text
-		return "", errors.New("opsd: sign-in: the issuer has not verified the mail address")
+	// Where nobody looks whose address it is, people can give themselves the one of another.
+	if verified := claims["email_verified"]; claim == "email" && verified != true && verified != "true" { // some issuers write a text
+		return "", errors.New("opsd: sign-in: the issuer does not say that it has verified the mail address: let sign_in.claim be one that people cannot change, such as oid or sub")
 	}
 	return login, nil
 }

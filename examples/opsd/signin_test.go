@@ -214,7 +214,7 @@ func TestWhySomebodyIsNotSignedIn(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	require.Equal(t, http.StatusUnauthorized, s.signIn(map[string]any{"email": "ana@example.edu", "email_verified": false}).StatusCode)
-	assert.Contains(t, s.log.String(), "the issuer has not verified the mail address")
+	assert.Contains(t, s.log.String(), "the issuer does not say that it has verified the mail address")
 	require.Equal(t, http.StatusUnauthorized, s.signIn(map[string]any{"name": "Ana Silva"}).StatusCode)
 	assert.Contains(t, s.log.String(), "there is no claim email")
 	assert.NotContains(t, s.log.String(), "ana@example.edu")
@@ -280,6 +280,7 @@ func TestNotSignedIn(t *testing.T) {
 		"address not verified":   {"email": "ana@example.edu", "email_verified": false},
 		"not verified, in text":  {"email": "ana@example.edu", "email_verified": "false"},
 		"nothing of verified":    {"email": "ana@example.edu", "email_verified": nil},
+		"not said at all":        {"email": "ana@example.edu"},
 		"verified is a number":   {"email": "ana@example.edu", "email_verified": 1},
 		"no address":             {"name": "Ana Silva"},
 		"for another client":     {"email": "ana@example.edu", "aud": []string{"other"}},

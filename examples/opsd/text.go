@@ -101,22 +101,6 @@ func paintable(s string) string {
 	return b.String()
 }
 
-// visible is how many columns a text takes on a terminal.
-func visible(s string) (n int) {
-	code := false
-	for _, r := range s {
-		switch {
-		case r == 0x1b:
-			code = true
-		case code:
-			code = r != 'm'
-		default:
-			n++
-		}
-	}
-	return n
-}
-
 func (t *table) flush() {
 	var widths []int
 	for _, r := range t.rows {
@@ -146,9 +130,8 @@ func (t *table) flush() {
 // cut shortens a text to what fits on a terminal. Where there is none it stays whole: a
 // script, or a log, wants all of it.
 func (p *program) cut(s string, width int) string {
-	if !p.terminal || visible(s) <= width || strings.Contains(s, "\x1b") || width < 20 {
+	if !p.terminal || width < 20 {
 		return s
 	}
-	r := []rune(s)
-	return string(r[:width-1]) + "…"
+	return shorten(s, width)
 }

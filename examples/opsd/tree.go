@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
@@ -17,7 +16,6 @@ type progress struct {
 	paint painter
 	json  bool
 	zone  *time.Location
-	drawn int                  // lines on the terminal that are to be drawn over
 	last  map[string]stepShown // by step, what was said
 	said  string               // the question that was said
 	state incident.RunState
@@ -29,47 +27,165 @@ type stepShown struct {
 	message string
 }
 
+// begin lets time be seen to pass on a terminal: the tree is drawn every second until the
+// function is called that it returns. What is said after that comes below the tree.
+func (g *progress) begin() (end func()) {
+	if g.p.screen == nil || g.json {
+		return func() {}
+	}
+	done, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				g.p.screen.again()
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-stopped
+		g.p.screen.leave()
+	}
+}
+
 // show shows a run as it is now.
 func (g *progress) show(r incident.Run) {
 	switch {
 	case g.json:
 		g.events(r)
-	case g.p.terminal:
-		g.draw(r)
-	default:
+	case g.p.screen == nil:
 		g.lines(r)
+	case r.Ended.IsZero():
+		g.p.screen.draw(func(columns, rows int) []string { return g.tree(r).fit(columns, rows) })
+	default:
+		g.p.screen.finish(func(columns, _ int) []string { return g.tree(r).whole(columns) })
 	}
 }
 
 // marks say how far a step is, beside the word.
 var marks = map[incident.StepState]string{
-	incident.StepPending: "·", incident.StepRunning: "»", incident.StepWaiting: "?", incident.StepDone: "✓", incident.StepFailed: "✗", incident.StepUnknown: "‽", incident.StepSkipped: "–",
+	incident.StepPending: "·", incident.StepRunning: "»", incident.StepWaiting: "?", incident.StepDone: "✓", incident.StepFailed: "✗", incident.StepUnknown: "‽", incident.StepSkipped: "–", incident.StepUndone: "‹",
 }
 
 // colours are those of steps.
 var colours = map[incident.StepState]string{
-	incident.StepPending: dim, incident.StepRunning: blue, incident.StepWaiting: yellow, incident.StepDone: green, incident.StepFailed: red, incident.StepUnknown: red, incident.StepSkipped: dim,
+	incident.StepPending: dim, incident.StepRunning: blue, incident.StepWaiting: yellow, incident.StepDone: green, incident.StepFailed: red, incident.StepUnknown: red, incident.StepSkipped: dim, incident.StepUndone: yellow,
 }
 
-// tree is a run as lines.
-func (g *progress) tree(r incident.Run) []string {
-	lines := []string{g.head(r)}
+// A tree is a run as lines.
+type tree struct {
+	head     string
+	steps    []treeLine
+	at       int // the last line of what goes on, or went on last
+	question []string
+}
+
+// A treeLine is a line of the tree. Its end, which says how long it took, stays when the
+// title is too long.
+type treeLine struct{ text, end string }
+
+// tree is a run as it is now.
+func (g *progress) tree(r incident.Run) tree {
+	t := tree{head: g.head(r)}
 	phase := ""
 	for _, s := range r.Steps {
 		if s.Phase != "" && s.Phase != phase {
 			phase = s.Phase
-			lines = append(lines, g.paint.in(bold, phase))
+			t.steps = append(t.steps, treeLine{text: g.paint.in(bold, oneLine(phase))})
 		}
-		lines = append(lines, g.step(s))
+		t.steps = append(t.steps, g.step(s))
 		if s.State == incident.StepFailed || s.State == incident.StepUnknown {
-			lines = append(lines, "      "+g.paint.bad(oneLine(s.Message)))
+			t.steps = append(t.steps, treeLine{text: "      " + g.paint.bad(brief(oneLine(s.Message), 300))})
+		}
+		if s.State != incident.StepPending {
+			t.at = len(t.steps) - 1
 		}
 	}
 	if r.Question != nil {
-		lines = append(lines, "")
-		lines = append(lines, g.question(r)...)
+		t.question = g.question(r)
 	}
-	return lines
+	return t
+}
+
+// fit makes rows of a tree that goes on: a row a step, with what goes on and what is asked in
+// any case. What has no room is counted.
+func (t tree) fit(columns, rows int) []string {
+	asked := wrapAll(t.question, columns)
+	if len(asked) > 0 && 1+len(t.steps)+1+len(asked) <= rows {
+		asked = append([]string{""}, asked...)
+	}
+	how := 0 // the row that says how to answer
+	if n := len(t.question); n > 0 {
+		how = len(asked) - len(wrap(t.question[n-1], columns))
+	}
+	asked = most(asked, how, 1, max(rows-1-min(len(t.steps), 3), 1))
+	all := []string{shorten(t.head, columns)}
+	if rows <= 1+len(asked) {
+		return shortenAll(append(all, asked...)[max(0, 1+len(asked)-rows):], columns)
+	}
+	steps := make([]string, 0, len(t.steps))
+	for _, l := range t.steps {
+		steps = append(steps, l.in(columns))
+	}
+	return shortenAll(append(append(all, most(steps, t.at, 0, rows-1-len(asked))...), asked...), columns)
+}
+
+// whole makes rows of a tree that has ended, with all that is to be said.
+func (t tree) whole(columns int) []string {
+	rows := wrap(t.head, columns)
+	for _, l := range t.steps {
+		rows = append(rows, wrap(l.text+l.end, columns)...)
+	}
+	return append(rows, wrapAll(t.question, columns)...)
+}
+
+// in makes one row of a line.
+func (l treeLine) in(columns int) string {
+	end := shorten(l.end, max(columns/2, 1))
+	return shorten(shorten(l.text, max(columns-visible(end), 1))+end, columns)
+}
+
+func shortenAll(rows []string, columns int) []string {
+	for i := range rows {
+		rows[i] = shorten(rows[i], columns)
+	}
+	return rows
+}
+
+func wrapAll(lines []string, columns int) (rows []string) {
+	for _, l := range lines {
+		rows = append(rows, wrap(l, columns)...)
+	}
+	return rows
+}
+
+// most leaves rows out if there are more than have room: neither the first ones, as many as
+// are to be kept, nor the one that matters, nor what is around that.
+func most(rows []string, matters, keep, room int) []string {
+	if len(rows) <= room || room < 1 {
+		return rows[:min(len(rows), max(room, 0))]
+	}
+	if room < keep+3 {
+		return rows[matters : matters+1]
+	}
+	head, rest := rows[:keep], rows[keep:]
+	room -= keep
+	from := min(max(matters-keep-min(room*2/3, room-2), 0), len(rest)-room)
+	to := from + room
+	shown := append(append([]string(nil), head...), rest[from:to]...)
+	if from > 0 {
+		shown[keep] = fmt.Sprintf("  … %d above", from+1)
+	}
+	if left := len(rest) - to; left > 0 {
+		shown[len(shown)-1] = fmt.Sprintf("  … %d below", left+1)
+	}
+	return shown
 }
 
 func (g *progress) head(r incident.Run) string {
@@ -84,27 +200,31 @@ func (g *progress) head(r incident.Run) string {
 	return text
 }
 
-func (g *progress) step(s incident.StepRun) string {
+func (g *progress) step(s incident.StepRun) treeLine {
 	depth := strings.Count(s.ID, "/")
 	text := fmt.Sprintf("  %s%s %s", strings.Repeat("  ", depth), g.paint.in(colours[s.State], marks[s.State]), oneLine(s.Title))
+	end := ""
 	switch {
 	case s.State == incident.StepPending:
-		return text
+		return treeLine{text: text}
 	case !s.Ended.IsZero() && !s.Began.IsZero():
-		text += g.paint.weak("  " + span(s.Ended.Sub(s.Began)))
+		end += g.paint.weak("  " + span(s.Ended.Sub(s.Began)))
 	case !s.Began.IsZero():
-		text += g.paint.weak("  " + span(time.Since(s.Began)))
-	}
-	if s.State == incident.StepSkipped && s.Message != "" {
-		text += g.paint.weak("  left out: " + oneLine(s.Message))
+		end += g.paint.weak("  " + span(time.Since(s.Began)))
 	}
 	if s.Tries > 1 {
-		text += fmt.Sprintf("  (attempt %d)", s.Tries)
+		end += fmt.Sprintf("  (attempt %d)", s.Tries)
+	}
+	if s.State == incident.StepSkipped && s.Message != "" {
+		end += g.paint.weak("  left out: " + brief(oneLine(s.Message), 300))
+	}
+	if s.Undone != "" && s.Undone != "done" {
+		end += "  taken back: " + brief(oneLine(s.Undone), 300)
 	}
 	if s.Progress != "" {
-		text += "  " + oneLine(s.Progress)
+		end += "  " + brief(oneLine(s.Progress), 300)
 	}
-	return text
+	return treeLine{text, end}
 }
 
 // question says what a person is asked, and how to answer.
@@ -131,50 +251,6 @@ func (g *progress) question(r incident.Run) []string {
 		return append(lines, "  opsd approve "+r.ID+"    or opsd deny "+r.ID+" -comment WHY    ("+who+")")
 	}
 	return append(lines, "  opsd answer "+r.ID+" "+strings.Join(q.Answers, "|"))
-}
-
-// draw draws the tree over the one from before. What does not fit on the terminal is left
-// out at the top: what goes on is at the end.
-func (g *progress) draw(r incident.Run) {
-	lines := g.tree(r)
-	if room := g.p.height - 2; room > 5 && len(lines) > room && r.Ended.IsZero() {
-		left := len(lines) - room + 1
-		lines = append([]string{lines[0], g.paint.weak(fmt.Sprintf("  … %d lines", left))}, lines[left+1:]...)
-	}
-	var b strings.Builder
-	if g.drawn > 0 {
-		fmt.Fprintf(&b, "\x1b[%dA\x1b[J", g.drawn)
-	}
-	for _, l := range lines {
-		b.WriteString(g.p.fit(l) + "\n")
-	}
-	g.drawn = len(lines)
-	_, _ = io.WriteString(g.p.stdout, b.String())
-}
-
-// fit cuts a line that would take two on the terminal.
-func (p *program) fit(l string) string {
-	if visible(l) < p.width {
-		return l
-	}
-	n := 0
-	var b strings.Builder
-	code := false
-	for _, r := range l {
-		switch {
-		case r == 0x1b:
-			code = true
-		case code:
-			code = r != 'm'
-		default:
-			n++
-		}
-		if n >= p.width-1 && !code && r != 'm' {
-			return b.String() + "…\x1b[0m"
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
 }
 
 // changes calls say with each step that is not as it was said last.

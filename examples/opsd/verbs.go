@@ -16,7 +16,7 @@ import (
 // verbs are what people do by hand every day, as playbooks beside those of the runbook: so
 // they are planned, recorded, done once, and seen to have helped, as everything else is.
 func verbs(e playbooks.Environment) []incident.Playbook {
-	return []incident.Playbook{restart(e), rollBack(e), deploy(e), backUp(e), rotate(e)}
+	return []incident.Playbook{restart(e), rollBack(e), deploy(e), backUp(e), playbooks.RotateCredential(e)}
 }
 
 // deployments looks at what is deployed.
@@ -217,59 +217,4 @@ func backUp(e playbooks.Environment) incident.Playbook {
 			return nil, errors.New("the backup is not listed yet")
 		}}}},
 	}
-}
-
-func rotate(e playbooks.Environment) incident.Playbook {
-	var names []string
-	for _, r := range e.Rotations {
-		names = append(names, r.Name)
-	}
-	rotation := func(s *incident.Scope) playbooks.Rotation {
-		for _, r := range e.Rotations {
-			if r.Name == s.Text("credential") {
-				return r
-			}
-		}
-		return playbooks.Rotation{} // the parameter is one of them
-	}
-	preview := func(text string) func(context.Context, *incident.Scope) (incident.Effect, error) {
-		return func(_ context.Context, s *incident.Scope) (incident.Effect, error) {
-			return incident.Effect{Call: fmt.Sprintf(text, s.Text("credential"), e.Name)}, nil
-		}
-	}
-	// Whoever leaves the proof out does not thereby end what may still be in use.
-	proven := func(s *incident.Scope) (bool, string) {
-		return s.Did("prove"), "the new one is not proven to be in use, and without the old one nothing might work"
-	}
-	b := verb(e, "rotate", "Renew a credential",
-		incident.Step{ID: "begin", Title: "Make the new one valid beside the old one", Do: incident.Action{
-			Repeat: incident.Idempotent, Preview: preview("begin the rotation of %s in %s"),
-			Run: func(ctx context.Context, s *incident.Scope) (any, error) { return nil, rotation(s).Begin(ctx) },
-		}},
-		incident.Step{ID: "deploy", Title: "Deploy, so that the application gets it", When: func(s *incident.Scope) (bool, string) {
-			return s.Planning || rotation(s).Redeploys, "it is used without a deployment"
-		}, Do: incident.Action{
-			Preview: preview("deploy again, for %s in %s"),
-			Run:     func(ctx context.Context, _ *incident.Scope) (any, error) { return e.Deployer.Redeploy(ctx) },
-		}},
-		incident.Step{ID: "prove", Title: "See that the new one is used", Do: incident.Verify{Within: 15 * time.Minute, Run: func(ctx context.Context, s *incident.Scope) (any, error) {
-			return nil, rotation(s).Prove(ctx)
-		}}},
-		well(e),
-		incident.Step{ID: "approve", Title: "Make the old one worthless?", When: proven, Do: incident.Approve{Within: time.Hour, Question: func(s *incident.Scope) string {
-			is := "the application is well"
-			if !s.Did("well") {
-				is = "it was not seen that the application is well"
-			}
-			return "The new " + s.Text("credential") + " is in use, and " + is + ". Whatever still uses the old one stops working."
-		}}},
-		incident.Step{ID: "end", Title: "Make the old one worthless", When: proven, Do: incident.Action{
-			Repeat: incident.Idempotent, Preview: preview("end the old %s in %s"),
-			Run: func(ctx context.Context, s *incident.Scope) (any, error) { return nil, rotation(s).End(ctx) },
-		}},
-	)
-	b.About = "The old one works until the new one is proven, and ends when somebody else has approved that."
-	b.Needs = append(b.Needs, incident.Need{Name: "Rotations", Met: len(names) > 0})
-	b.Parameters = []incident.Parameter{{Name: "credential", About: "Which one; opsd credentials lists them.", Choices: names}}
-	return b
 }

@@ -243,6 +243,27 @@ func TestCommands(t *testing.T) {
 	assert.Contains(t, c.opsd(exitNot, "rotate", "nothing", "-e", "beta"), `"nothing" is none of SECRET_KEY`)
 	assert.Contains(t, c.opsd(exitNot, "rollback", "-e", "test", "-p", "nothing=1"), "nothing", "a parameter that there is not is refused")
 
+	// All that waits is told, whole, in one shape.
+	c.opsd(exitDone, "deploy", "-commit", "5d0e4b1c77a2", "-id", "waits", "-detach")
+	c.run("waits", incident.StateWaiting)
+	c.opsd(exitDone, "rollback", "-e", "test", "-to", "nothing", "-id", "asks", "-detach")
+	asks := c.run("asks", incident.StateWaiting)
+	kinds := make(map[string]waitingView)
+	for line := range strings.Lines(c.opsd(exitDone, "approvals", "-json")) {
+		var v waitingView
+		d := json.NewDecoder(strings.NewReader(line))
+		d.DisallowUnknownFields()
+		require.NoError(t, d.Decode(&v), "%s", line)
+		kinds[v.ID] = v
+	}
+	assert.Equal(t, "approval", kinds["waits"].Kind)
+	assert.NotEmpty(t, kinds["waits"].Question.Effects)
+	assert.Equal(t, "question", kinds["asks"].Kind)
+	assert.Equal(t, asks.Question.Text, kinds["asks"].Question.Text, "the whole text")
+	assert.Equal(t, asks.Question.Answers, kinds["asks"].Question.Answers)
+	c.opsd(exitDone, "answer", "asks", "abort", "-m", "no such deployment")
+	c.opsd(exitDone, "cancel", "waits", "-m", "another one")
+
 	// A run that has failed asks, and is answered.
 	c.opsd(exitDone, "rollback", "-e", "test", "-to", "nothing", "-id", "nowhere", "-detach")
 	c.run("nowhere", incident.StateWaiting)
@@ -255,9 +276,9 @@ func TestCommands(t *testing.T) {
 
 	// What is promoted is held, and denied: nothing is deployed.
 	assert.Contains(t, c.opsd(exitCouldNot, "promote", "-from", "production"), "are the same")
-	assert.Contains(t, c.opsd(exitCouldNot, "promote", "-from", "test"), "give -config", "what the embedded estate runs is nothing to promote elsewhere")
-	c.opsd(exitDone, "deploy", "-commit", "9c1f3e7a0b64", "-id", "promotion", "-detach")
-	c.run("promotion", incident.StateWaiting)
+	assert.Contains(t, c.opsd(exitNot, "promote", "-from", "nowhere"), `no environment "nowhere"`)
+	assert.Contains(t, c.opsd(exitDone, "promote", "-from", "test", "-id", "promotion", "-detach"), "test runs commit 9c1f3e7a0b64 (Faster reports), which is deployed to production.")
+	assert.Equal(t, "9c1f3e7a0b64", c.run("promotion", incident.StateWaiting).Parameters["commit"])
 	c.opsd(exitNot, "answer", "promotion", "abort", "-m", "no")
 	assert.Contains(t, c.opsd(exitDone, "pause", "promotion", "-m", "we look"), "Run promotion: pause is recorded.")
 	c.run("promotion", incident.StateHeld)
@@ -283,8 +304,8 @@ func TestCommands(t *testing.T) {
 	assert.Contains(t, string(back.Step("settled").Output), "5d0e4b1c77a2")
 
 	waits := c.run("rotation", incident.StateWaiting)
-	assert.Equal(t, incident.StepDone, did(waits, "prove"))
-	assert.NotEqual(t, incident.StepDone, did(waits, "end"))
+	assert.Equal(t, incident.StepDone, did(waits, "rotate-SECRET_KEY.prove"))
+	assert.NotEqual(t, incident.StepDone, did(waits, "rotate-SECRET_KEY.end"))
 	c.opsd(exitDone, "approve", "rotation", "-as", ben)
-	assert.Equal(t, incident.StepDone, did(c.run("rotation", incident.StateSucceeded), "end"))
+	assert.Equal(t, incident.StepDone, did(c.run("rotation", incident.StateSucceeded), "rotate-SECRET_KEY.end"))
 }

@@ -143,13 +143,10 @@ func (w *windows) load(ctx context.Context) error {
 		if len(ours[c.Name]) == 0 && w.set[c.Name] == 0 {
 			continue
 		}
-		all, err := w.monitor.Maintenance(c.Name)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		others := slices.DeleteFunc(all, func(x health.Window) bool { return strings.HasPrefix(x.Name, "opsd ") })
-		errs = append(errs, w.monitor.SetMaintenance(c.Name, append(others, ours[c.Name]...)...))
+		errs = append(errs, w.monitor.ChangeMaintenance(c.Name, func(all []health.Window) []health.Window {
+			others := slices.DeleteFunc(all, func(x health.Window) bool { return strings.HasPrefix(x.Name, "opsd ") })
+			return append(others, ours[c.Name]...)
+		}))
 		if w.set == nil {
 			w.set = make(map[string]int)
 		}

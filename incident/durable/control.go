@@ -56,20 +56,29 @@ func (r *Runs) Cancel(ctx context.Context, id string, c incident.Control) error 
 		case s.ended:
 			return s.over()
 		}
-		_, err := tx.ExecContext(ctx, `UPDATE runbook_runs SET cancelled = $2, held = NULL, stranded = '', ended = $3, status = $4, revision = revision + 1
-			WHERE id = $1`, id, text, micros(at), string(incident.RunCancelled))
-		return err
+		return cancelRow(ctx, tx, id, text, at)
 	})
 	if err != nil {
 		return err
 	}
-	// The run is cancelled now: whoever has it, or takes it, sees to the rest if this
-	// fails. It is done here so that the next one gets the lock at once.
+	r.dequeue(ctx, id)
+	return nil
+}
+
+// cancelRow cancels a run.
+func cancelRow(ctx context.Context, tx *sql.Tx, id, control string, at time.Time) error {
+	_, err := tx.ExecContext(ctx, `UPDATE runbook_runs SET cancelled = $2, held = NULL, stranded = '', ended = $3, status = $4, revision = revision + 1
+		WHERE id = $1`, id, control, micros(at), string(incident.RunCancelled))
+	return err
+}
+
+// dequeue lets DBOS know that a run is cancelled. Whoever has it, or takes it, sees to that
+// if this fails; it is done here so that the next one gets the lock at once.
+func (r *Runs) dequeue(ctx context.Context, id string) {
 	if err := dbos.CancelWorkflow(r.client(ctx), id); err != nil && ctx.Err() == nil {
 		r.cfg.Logger.WarnContext(ctx, "a run that was cancelled keeps its place in the queue until its process lets it go", "run", id, "error", err)
 	}
 	r.changed(id)
-	return nil
 }
 
 // state is how far a run is, as far as it matters to who changes it.

@@ -106,7 +106,7 @@ func TestRuns(t *testing.T) {
 		if p.file != "" {
 			h.Declines = make(map[string]string)
 			for _, name := range []string{
-				"each sees and signals the runs of the other", "hold and cancel reach a run of the other",
+				"each sees and signals the runs of the other", "hold and cancel reach a run of the other", "a run is replaced once, whoever has it",
 				"a run that is started in both begins once", "runs of one lock never overlap",
 				"of those that refuse, one begins", "the one that lives takes over",
 			} {

@@ -57,38 +57,59 @@ func (r *Runs) start(ctx context.Context, run incident.RunStart, problems []erro
 	if err := mayWrite(ctx); err != nil {
 		return incident.RunRecord{}, err
 	}
-	r.mu.Lock()
-	known := r.programs == nil || r.programs[run.Program] != nil
-	r.mu.Unlock()
 	switch err := errors.Join(problems...); {
 	case err != nil:
 		return incident.RunRecord{}, &notBegun{err}
 	case r.isClosing():
 		return incident.RunRecord{}, &notBegun{errClosing}
 	}
-	if run.At.IsZero() {
-		run.At = time.Now()
-	}
-	run.At = run.At.UTC().Truncate(time.Microsecond)
-	err := r.write(ctx, func(tx *sql.Tx) error { return r.enqueue(ctx, tx, run, known) })
+	run.At = startedAt(run)
+	err := r.write(ctx, func(tx *sql.Tx) error { return r.enqueue(ctx, tx, run) })
 	if err != nil {
 		return incident.RunRecord{}, err
 	}
 	return r.read(ctx, run.ID)
 }
 
+// startedAt is when a run was started, as it is kept.
+func startedAt(run incident.RunStart) time.Time {
+	if run.At.IsZero() {
+		run.At = time.Now()
+	}
+	return run.At.UTC().Truncate(time.Microsecond)
+}
+
+// known returns why a program cannot be carried out here, as far as that is known yet.
+func (r *Runs) known(program string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.programs == nil || r.programs[program] != nil {
+		return nil
+	}
+	return &notBegun{fmt.Errorf("there is no program %q; give it to Launch", program)}
+}
+
+// follow lets those who start runs with one ID, or one lock, follow one another.
+func (r *Runs) follow(ctx context.Context, tx *sql.Tx, run incident.RunStart) error {
+	if r.pool == nil {
+		return nil // there is one who writes
+	}
+	keys := []string{"run/" + run.ID}
+	if run.Lock != "" {
+		keys = append(keys, "lock/"+run.Lock)
+	}
+	for _, key := range keys {
+		if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", lockKey(key)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // enqueue is the transaction of start.
-func (r *Runs) enqueue(ctx context.Context, tx *sql.Tx, run incident.RunStart, known bool) error {
-	if r.pool != nil { // those who start runs with one ID, or one lock, follow one another
-		keys := []string{"run/" + run.ID}
-		if run.Lock != "" {
-			keys = append(keys, "lock/"+run.Lock)
-		}
-		for _, key := range keys {
-			if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", lockKey(key)); err != nil {
-				return err
-			}
-		}
+func (r *Runs) enqueue(ctx context.Context, tx *sql.Tx, run incident.RunStart) error {
+	if err := r.follow(ctx, tx, run); err != nil {
+		return err
 	}
 	if there, err := startOf(ctx, tx, run.ID); err == nil {
 		if !sameStart(there, run) {
@@ -98,8 +119,8 @@ func (r *Runs) enqueue(ctx context.Context, tx *sql.Tx, run incident.RunStart, k
 	} else if !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
-	if !known {
-		return &notBegun{fmt.Errorf("there is no program %q; give it to Launch", run.Program)}
+	if err := r.known(run.Program); err != nil {
+		return err
 	}
 	if run.Refuse && run.Lock != "" {
 		var holder string

@@ -239,6 +239,27 @@ func TestIncidentsGoTheirCourse(t *testing.T) {
 		do("/roles", `{"role":"commander","who":"Kim"}`)
 		assert.Equal(t, map[string]string{"commander": "Kim"}, inc.Roles)
 		do("/notes", `{"text":"the queue\ngrows"}`)
+		do("/deadlines", `{"name":"notify","what":"tell the Commissioner","tell":"the privacy officer","due":"2000-01-31T00:00:00Z"}`)
+		do("/deadlines", `{"name":"notify","what":"tell the Commissioner","due":"2000-02-20T00:00:00Z"}`)
+		require.Len(t, inc.OpenDeadlines(), 1)
+		assert.Equal(t, time.Date(2000, 1, 31, 0, 0, 0, 0, time.UTC), inc.Deadlines[0].Due, "never later")
+		for body, detail := range map[string]string{
+			`{"name":"Tell them","what":"x","due":"2000-01-31T00:00:00Z"}`: "lower-case", `{"name":"file","what":"x","due":"1999-12-31T00:00:00Z"}`: "over already", `{"name":"file","what":"x"}`: "required",
+		} {
+			p := w.post("jane", at+"/deadlines", body).problem(http.StatusUnprocessableEntity, "invalid")
+			assert.Contains(t, p.Errors[0].Detail, detail)
+		}
+		w.post("jane", at+"/deadlines/pay/settle", `{"reason":"done"}`).problem(http.StatusNotFound, "not-found")
+		w.post("val", at+"/deadlines/notify/settle", `{"reason":"done"}`).problem(http.StatusForbidden, "not-permitted")
+		w.post("jane", at+"/deadlines/notify/settle", `{}`).problem(http.StatusUnprocessableEntity, "invalid")
+		var owing struct{ Incidents []incident.Incident }
+		w.get("val", "/v1/incidents?deadlines=true").ok(http.StatusOK, &owing)
+		assert.Len(t, owing.Incidents, 1)
+		do("/deadlines/notify/settle", `{"reason":"told, NDB-1"}`)
+		assert.Equal(t, "Jane", inc.Deadlines[0].SettledBy)
+		w.post("jane", at+"/deadlines/notify/settle", `{"reason":"another","void":true}`).problem(http.StatusConflict, "state")
+		w.get("val", "/v1/incidents?deadlines=true").ok(http.StatusOK, &owing)
+		assert.Empty(t, owing.Incidents)
 		do("/updates", `{"text":"we are on it","components":{"web":"down"}}`)
 		p := w.post("jane", at+"/updates", `{"text":"this is lost"}`).problem(http.StatusBadGateway, "not-told")
 		assert.NotContains(t, p.Detail, "status page")

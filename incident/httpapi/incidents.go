@@ -65,6 +65,7 @@ func (a *api) incidentOperations() []*operation {
 			method: http.MethodGet, path: "/incidents", id: "listIncidents", verb: Read, summary: "list incidents",
 			parameters: []parameter{
 				{name: "open", in: "query", about: "Those only about which something is still to be done.", schema: schema{Type: typeString, Enum: []string{"true", "false"}}},
+				{name: "deadlines", in: "query", about: "Those only that have an open deadline, whatever their state.", schema: schema{Type: typeString, Enum: []string{"true", "false"}}},
 				textParameter("environment", "The environment."), textParameter("key", "The key."), sinceParameter, limitParameter,
 			},
 			endpoint: show((*call).listIncidents),
@@ -164,7 +165,7 @@ func (c *call) incident() string { return c.r.PathValue("incident") }
 
 func (c *call) listIncidents() (incidentList, error) {
 	q := c.query()
-	query := incident.IncidentQuery{Open: q.yes("open"), Key: q.text("key"), Environment: q.text("environment"), Since: q.time("since")}
+	query := incident.IncidentQuery{Open: q.yes("open"), Deadlines: q.yes("deadlines"), Key: q.text("key"), Environment: q.text("environment"), Since: q.time("since")}
 	limit := int(q.number("limit", 100, 1, 1000))
 	if err := q.err(); err != nil {
 		return incidentList{}, err

@@ -283,6 +283,7 @@ func (w *world) story() []scene {
 		scene{id: "listIncidents", who: "val"}, scene{id: "getIncident", who: "val", path: inc},
 		scene{id: "escalateIncident", who: "jane", path: inc + "/escalate"}, scene{id: "acknowledgeIncident", who: "jane", path: inc + "/acknowledge"},
 		scene{id: "setSeverity", who: "jane", path: inc + "/severity"}, scene{id: "setRole", who: "jane", path: inc + "/roles"}, scene{id: "addNote", who: "jane", path: inc + "/notes"},
+		scene{id: "setDeadline", who: "jane", path: inc + "/deadlines"}, scene{id: "settleDeadline", who: "jane", path: inc + "/deadlines/notify/settle"},
 		scene{id: "postUpdate", who: "jane", path: inc + "/updates"}, scene{id: "attachRun", who: "jane", path: inc + "/runs"}, scene{id: "attachDeployment", who: "jane", path: inc + "/deployments"},
 		scene{id: "attachTicket", who: "jane", path: inc + "/tickets"}, scene{id: "openTicket", who: "jane", path: inc + "/ticket"}, scene{id: "getTicket", who: "val", path: inc + "/ticket"},
 		scene{id: "mitigateIncident", who: "jane", path: inc + "/mitigate"}, scene{id: "resolveIncident", who: "jane", path: inc + "/resolve"},
@@ -343,7 +344,7 @@ func TestEachRouteIsDescribedWithWhatCanGoWrong(t *testing.T) {
 func whole(t reflect.Type, depth int) reflect.Value {
 	v := reflect.New(t).Elem()
 	texts := map[string]string{
-		"RunState": "running", "StepState": "done", "Kind": "check", "Repeat": "idempotent", "State": "triggered", "ClockKind": "resolve", "ParameterType": "whole",
+		"RunState": "running", "StepState": "done", "Kind": "check", "Repeat": "idempotent", "State": "triggered", "ClockKind": "resolve", "DeadlineMark": "half", "ParameterType": "whole",
 	}
 	switch {
 	case t == reflect.TypeFor[time.Time]():
@@ -472,7 +473,7 @@ func TestTheDescriptionListsAllValues(t *testing.T) {
 		all := constants(t, "..")
 		for typ, got := range map[string][]string{
 			"RunState": enum("Run", "state"), "StepState": enum("StepRun", "state"), "Kind": enum("StepRun", "kind"), "Repeat": enum("StepRun", "repeat"),
-			"State": enum("Incident", "state"), "ClockKind": enum("Clock", "kind"), "ParameterType": enum("PlaybookInput", "type"),
+			"State": enum("Incident", "state"), "ClockKind": enum("Clock", "kind"), "DeadlineMark": enum("Deadline", "told"), "ParameterType": enum("PlaybookInput", "type"),
 		} {
 			assert.ElementsMatch(t, all[typ], got, typ)
 			assert.NotEmpty(t, got)

@@ -179,7 +179,7 @@ func read[B any](c *call) (b B, err error) {
 func (a *api) table() []*operation {
 	return slices.Concat(
 		a.playbookOperations(), a.runOperations(), a.watchOperations(), a.interfereOperations(), a.approvalOperations(),
-		a.incidentOperations(), a.courseOperations(), a.tellingOperations(), a.attachmentOperations(), a.reportOperations(), a.hostOperations(),
+		a.incidentOperations(), a.courseOperations(), a.tellingOperations(), a.deadlineOperations(), a.attachmentOperations(), a.reportOperations(), a.hostOperations(),
 	)
 }
 

@@ -97,6 +97,7 @@ var enums = map[reflect.Type][]string{
 	reflect.TypeFor[incident.Repeat]():        {"", "check first", "idempotent"},
 	reflect.TypeFor[incident.State]():         {"triggered", "acknowledged", "mitigated", "resolved", "reviewed", "merged", "cancelled"},
 	reflect.TypeFor[incident.ClockKind]():     {"acknowledge", "mitigate", "resolve", "update"},
+	reflect.TypeFor[incident.DeadlineMark]():  {"half", "four fifths", "last day", "over"},
 	reflect.TypeFor[incident.ParameterType](): {"", "whole", "duration", "yes-no"},
 }
 

@@ -250,6 +250,25 @@ func (w *wasteful) EnsureProject(ctx context.Context, s incident.ProjectSpec) (i
 	return p, err
 }
 
+// trusting removes whatever it is told to.
+type trusting struct{ *incidenttest.Platform }
+
+func (p trusting) Dispose(_ context.Context, d incident.Disposable) error {
+	p.Lose(d.ID)
+	return nil
+}
+
+// eager asks once more when it does not know what came of it.
+type eager struct{ *incidenttest.Platform }
+
+func (p eager) Dispose(ctx context.Context, d incident.Disposable) error {
+	err := p.Platform.Dispose(ctx, d)
+	if errors.Is(err, incident.ErrOutcomeUnknown) {
+		err = p.Platform.Dispose(ctx, d)
+	}
+	return err
+}
+
 // wrongStore would be right without its mistakes.
 type wrongStore struct {
 	runbook.MemoryCredentials

@@ -267,6 +267,12 @@ var mistakes = map[string]mistake{
 	"makes a project each time": {"from nothing, twice", func(t *testing.T) {
 		testProvisioner(t, func(p *incidenttest.Platform) incident.Provisioner { return &wasteful{Platform: p} })
 	}},
+	"removes what it was told": {"the service of users", func(t *testing.T) {
+		testDisposer(t, func(p *incidenttest.Platform) disposing { return trusting{p} })
+	}},
+	"asks again after a lost answer": {"again after a lost answer", func(t *testing.T) {
+		testDisposer(t, func(p *incidenttest.Platform) disposing { return eager{p} })
+	}},
 	"writes without comparing":     storeMistake("what is based on an old version is refused", func(s *wrongStore) { s.blind = true }),
 	"compares, then writes":        storeMistake("one winner", func(s *wrongStore) { s.racy = true }),
 	"counts each name's versions":  storeMistake("versions are never used again", func(s *wrongStore) { s.counts = true }),

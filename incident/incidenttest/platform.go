@@ -32,6 +32,7 @@ var (
 	_ incident.LogFollower         = (*Platform)(nil)
 	_ incident.Metrics             = (*Platform)(nil)
 	_ incident.Provisioner         = (*Platform)(nil)
+	_ incident.Disposer            = (*Platform)(nil)
 )
 
 // Platform is one service in one environment of a deployment platform, in memory.

@@ -224,6 +224,32 @@ func testProvisioner(t *testing.T, make port[incident.Provisioner]) {
 	}})
 }
 
+// disposing is a platform with services that may be removed.
+type disposing interface {
+	incident.Provisioner
+	incident.Disposer
+}
+
+func testDisposer(t *testing.T, make port[disposing]) {
+	incidenttest.TestDisposer(t, incidenttest.DisposerHarness{Run: synctest.Test, New: func(t testing.TB) incidenttest.DisposerCase {
+		p := &incidenttest.Platform{}
+		project, err := p.EnsureProject(t.Context(), incident.ProjectSpec{Name: "qa"})
+		require.NoError(t, err)
+		environment, err := p.EnsureEnvironment(t.Context(), incident.EnvironmentSpec{Project: project.ID, Name: "production"})
+		require.NoError(t, err)
+		live, err := p.EnsureService(t.Context(), incident.ServiceSpec{Project: project.ID, Environment: environment.ID, Name: "postgres", Template: "postgres"})
+		require.NoError(t, err)
+		made := time.Now()
+		time.Sleep(time.Hour)
+		of := make(p)
+		return incidenttest.DisposerCase{
+			Faults: faults(p, "Dispose"), Provisioner: of, Disposer: of, Project: project.ID, Environment: environment.ID, Image: "example/app:1",
+			Live:  incident.Disposable{Project: project.ID, Environment: environment.ID, ID: live.ID, Name: live.Name, Mark: "rehearsal/production/run-1", Made: made},
+			There: func(id string) bool { return p.Has(id) }, Need: func(id string) { p.Need(id, "domain db.example.edu") },
+		}
+	}})
+}
+
 func testCredentials(t *testing.T, make func() runbook.CredentialStore) {
 	incidenttest.TestCredentialStore(t, incidenttest.CredentialStoreHarness{New: func(testing.TB) incidenttest.CredentialStoreCase {
 		store := make()
@@ -258,6 +284,7 @@ func TestPlatform(t *testing.T) {
 	t.Run("Provisioner", func(t *testing.T) {
 		testProvisioner(t, func(p *incidenttest.Platform) incident.Provisioner { return p })
 	})
+	t.Run("Disposer", func(t *testing.T) { testDisposer(t, func(p *incidenttest.Platform) disposing { return p }) })
 }
 
 // plain is a platform that neither seals nor compares versions, and has nothing that

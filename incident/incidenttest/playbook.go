@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,9 +15,11 @@ import (
 
 // PlaybookCase is a playbook in a world of its own, for one run of it.
 type PlaybookCase struct {
-	// Playbook is the playbook, Parameters its parameters.
+	// Playbook is the playbook, Parameters its parameters. Incident is the incident to which
+	// the run belongs; empty if to none.
 	Playbook   incident.Playbook
 	Parameters map[string]string
+	Incident   string
 	// Again makes the playbook anew, of the same world, as the process does that goes on
 	// after one that died: with nothing of what that had in its memory. Nil means that the
 	// funcs of Playbook keep nothing.
@@ -49,14 +50,19 @@ type PlaybookHarness struct {
 	// Repeatable reports whether an effect may come once more after a process died in the
 	// middle of it: since twice is the same as once. Nil means that none may.
 	Repeatable func(effect string) bool
+	// Whole is told the run that came to its end without an interruption. At each of its
+	// calls the playbook is killed, and each of its steps is made to fail: with the steps of
+	// all such runs you know of which step of your playbooks no case shows anything. Optional.
+	Whole func(run incident.Run)
 }
 
 // TestPlaybook checks what every playbook promises: it is valid; a plan of it changes
 // nothing; it comes to its end; it does the same if its process is killed before any
 // call, and nothing beyond that if it is killed right after one, and ends in the same way
-// or asks a person; and each step may fail, which is what the run then says of it, and
-// which ends the run or asks a person unless the step says that it goes on. Use it in a
-// test of your own playbooks.
+// or asks a person; and each step may fail, people may say no to each approval and to each
+// thing that they are to do, and may not answer it, which is what the run then says of it.
+// What comes of that is what the step says: the run goes on, asks a person, or ends. Use
+// it in a test of your own playbooks.
 func TestPlaybook(t *testing.T, h PlaybookHarness) {
 	want := h.Want
 	if want == "" {
@@ -72,6 +78,9 @@ func TestPlaybook(t *testing.T, h PlaybookHarness) {
 			}
 			if c.Check != nil {
 				c.Check(t, whole.run)
+			}
+			if h.Whole != nil {
+				h.Whole(whole.run)
 			}
 		})
 	})
@@ -134,91 +143,6 @@ func testPlanOf(t *testing.T, c PlaybookCase) {
 			t.Errorf("step %s would be made, and the plan does not say what it does", s.ID)
 		}
 	}
-}
-
-// testEachStepFails makes one step after another fail, of those that were made: to one
-// that was not, it makes no difference.
-func testEachStepFails(t *testing.T, h PlaybookHarness, whole incident.Run) {
-	var specs []incident.StepSpec
-	goesOn := make(map[string]bool)
-	synctest.Test(t, func(t *testing.T) {
-		specs = flat(h.New(t).Playbook.Specs(), false, goesOn)
-	})
-	for _, spec := range specs {
-		before := whole.Step(spec.ID)
-		if before == nil || before.Tries == 0 {
-			continue
-		}
-		for _, err := range []error{errors.New("it fails in this test"), fmt.Errorf("in this test: %w", incident.ErrOutcomeUnknown)} {
-			synctest.Test(t, func(t *testing.T) {
-				c := h.New(t)
-				c.Playbook.Steps = failing(c.Playbook.Steps, "", spec.ID, err)
-				c.Again = nil
-				r := playbookRun{kill: -1}
-				r.carryOut(t, c)
-				s := r.run.Step(spec.ID)
-				asked := slices.Contains(r.decided, spec.ID)
-				switch said := s.State == incident.StepFailed || s.State == incident.StepUnknown; {
-				case s.State == incident.StepDone && s.Message != "" && s.Message == before.Message: // it needed nothing to be done
-				case !said && !asked:
-					t.Errorf("step %s failed (%v), and the run says that it is %s: %s", spec.ID, err, s.State, s.Message)
-				case s.State == incident.StepUnknown && !asked:
-					t.Errorf("whether step %s was done is not known, and nobody was asked", spec.ID)
-				case r.run.State == incident.StateSucceeded && len(r.decided) == 0 && !goesOn[spec.ID]:
-					t.Errorf("step %s failed (%v), and the run went on as if it had not: it %s", spec.ID, err, r.run.State)
-				}
-			})
-		}
-	}
-}
-
-// flat returns steps and those within them, and notes after the failure of which the run
-// goes on.
-func flat(list []incident.StepSpec, goOn bool, goesOn map[string]bool) (all []incident.StepSpec) {
-	for _, s := range list {
-		goesOn[s.ID] = goOn || s.Failure == incident.GoOn || strings.HasPrefix(string(s.Failure), "goto ")
-		all = append(append(all, s), flat(s.Steps, goesOn[s.ID], goesOn)...)
-	}
-	return all
-}
-
-// failing returns steps of which one fails.
-func failing(steps []incident.Step, prefix, id string, err error) []incident.Step {
-	steps = slices.Clone(steps)
-	fails := func(context.Context, *incident.Scope) (any, error) { return nil, err }
-	for i, s := range steps {
-		switch do := s.Do.(type) {
-		case incident.Parallel:
-			do.Steps = failing(do.Steps, prefix, id, err)
-			steps[i].Do = do
-			continue
-		case incident.Sub:
-			do.Playbook.Steps = failing(do.Playbook.Steps, prefix+s.ID+".", id, err)
-			steps[i].Do = do
-			continue
-		}
-		if prefix+s.ID != id {
-			continue
-		}
-		switch do := s.Do.(type) {
-		case incident.Check:
-			do.Run = fails
-			steps[i].Do = do
-		case incident.Action:
-			do.Run = fails
-			steps[i].Do = do
-		case incident.Verify:
-			do.Run = fails
-			steps[i].Do = do
-		case incident.Wait:
-			do.Until = func(context.Context, *incident.Scope) (any, bool, error) { return nil, false, err }
-			steps[i].Do = do
-		case incident.Notice:
-			do.Send = func(context.Context, *incident.Scope, incident.Message) error { return err }
-			steps[i].Do = do
-		}
-	}
-	return steps
 }
 
 // beyond returns the effects that there are beyond those that there should be, each as
@@ -290,7 +214,7 @@ func (r *playbookRun) carryOut(t testing.TB, c PlaybookCase) {
 	t.Helper()
 	runner, runs := runnerOf(t, c)
 	defer closeRuns(t, runs)
-	started, err := runner.Start(t.Context(), incident.Request{ID: "run-1", Environment: c.Playbook.Environment, Playbook: c.Playbook.Name, Parameters: c.Parameters, By: "jane"})
+	started, err := runner.Start(t.Context(), incident.Request{ID: "run-1", Environment: c.Playbook.Environment, Playbook: c.Playbook.Name, Parameters: c.Parameters, Incident: c.Incident, By: "jane"})
 	if err != nil {
 		t.Fatal(err)
 	}

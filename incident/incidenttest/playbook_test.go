@@ -2,8 +2,10 @@ package incidenttest_test
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"testing"
+	"time"
 
 	"go.acu.edu.au/runbook/alert"
 	"go.acu.edu.au/runbook/incident"
@@ -42,7 +44,44 @@ func playbookHarness(playbook func(p *incidenttest.Platform) incident.Playbook) 
 
 func TestPlaybookSuite(t *testing.T) {
 	t.Parallel()
-	incidenttest.TestPlaybook(t, playbookHarness(restarting))
+	h := playbookHarness(restarting)
+	made := make(map[string]int)
+	h.Whole = func(run incident.Run) {
+		for _, s := range run.Steps {
+			made[s.ID] += s.Visits
+		}
+	}
+	incidenttest.TestPlaybook(t, h)
+	if want := map[string]int{"look": 1, "act": 1, "see": 1}; !maps.Equal(want, made) {
+		t.Errorf("the whole run made %v, and that is told once", made)
+	}
+}
+
+// What people can say no to, in each way in which a playbook may take that: with an
+// approval that goes on, what it is about has a condition; a group and a playbook within say
+// what comes of what is in them.
+func TestPlaybookSuiteOfWhatPeopleDo(t *testing.T) {
+	t.Parallel()
+	question := func(*incident.Scope) string { return "Start it again?" }
+	manual := func(id string, within time.Duration, f incident.Failure) incident.Step {
+		return incident.Step{ID: id, Title: "Look at it", OnFailure: f, Do: incident.Manual{Instruction: question, Why: "it is a judgement", Within: within}}
+	}
+	incidenttest.TestPlaybook(t, playbookHarness(func(p *incidenttest.Platform) incident.Playbook {
+		b := restarting(p)
+		b.Steps[1].When = func(s *incident.Scope) (bool, string) { return s.Planning || s.Did("ask"), "nobody wants it" }
+		within := b
+		within.Steps = []incident.Step{{ID: "ask-within", Title: "Go on?", Do: incident.Approve{Question: question}}, manual("limited", time.Hour, incident.Pause)}
+		undone := b
+		undone.Steps = []incident.Step{{ID: "ask-last", Title: "Keep it?", OnFailure: incident.UndoAll, Do: incident.Approve{Question: question}}}
+		b.Steps = slices.Concat([]incident.Step{
+			manual("unlimited", 0, incident.GoOn), manual("needed", 0, incident.Abort),
+			{ID: "ask", Title: "Start it again?", OnFailure: incident.GoOn, Do: incident.Approve{Question: question}},
+			{ID: "may-fail", Title: "Ask within", OnFailure: incident.GoOn, Do: incident.Sub{Playbook: within}},
+			{ID: "asks", Title: "Ask within", OnFailure: incident.Pause, Do: incident.Sub{Playbook: within}},
+			{ID: "group", Title: "Look twice", OnFailure: incident.Abort, Do: incident.Parallel{Collect: true, Steps: []incident.Step{b.Steps[0]}}},
+		}, b.Steps[1:], []incident.Step{{ID: "last", Title: "Ask last", OnFailure: incident.Abort, Do: incident.Sub{Playbook: undone}}})
+		return b
+	}))
 }
 
 // playbookMistake makes a mistake in a playbook.
@@ -89,6 +128,10 @@ var playbookMistakes = map[string]mistake{
 		}
 		b.Steps[0].Do = look
 		b.Steps[1].When = func(s *incident.Scope) (bool, string) { return looked || s.Planning, "nobody looked" }
+	}),
+	"what needs an approval is done without one": playbookMistake("each step fails", func(_ *incidenttest.Platform, b *incident.Playbook) {
+		ask := incident.Approve{Question: func(*incident.Scope) string { return "Start it again?" }}
+		b.Steps = slices.Insert(b.Steps, 1, incident.Step{ID: "ask", Title: "Start it again?", OnFailure: incident.GoOn, Do: ask})
 	}),
 	"it does not end as it should": playbookMistake("runs to its end", func(_ *incidenttest.Platform, b *incident.Playbook) {
 		b.Steps[2].Do = incident.Check{Run: func(context.Context, *incident.Scope) (any, error) { return nil, incident.Final(context.Canceled) }}

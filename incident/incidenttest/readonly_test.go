@@ -19,7 +19,7 @@ import (
 
 // reads are the methods of a Platform that change nothing.
 var reads = []string{
-	"Backups", "DeployFreeze", "Deployments", "Dump", "FollowLogs", "Logs", "Metrics", "PlanLoad", "PlanRestore", "ProveVariables",
+	"Backups", "DeployFreeze", "Deployments", "Disposables", "Dump", "FollowLogs", "Logs", "Metrics", "PlanLoad", "PlanRestore", "ProveVariables",
 	"Scale", "Stopped", "Variables", "WaitDeployment",
 }
 
@@ -48,7 +48,14 @@ func changeable(t *testing.T) (*incidenttest.Platform, map[string]any) {
 	require.NoError(t, err)
 	project, err := p.EnsureProject(t.Context(), incident.ProjectSpec{Name: "p"})
 	require.NoError(t, err)
+	environment, err := p.EnsureEnvironment(t.Context(), incident.EnvironmentSpec{Project: project.ID, Name: "for rehearsals"})
+	require.NoError(t, err)
+	_, err = p.EnsureService(t.Context(), incident.ServiceSpec{Project: project.ID, Environment: environment.ID, Name: "rehearsal", Mark: "rehearsal/test/run-1"})
+	require.NoError(t, err)
+	disposables, err := p.Disposables(t.Context(), project.ID, environment.ID)
+	require.NoError(t, err)
 	return p, map[string]any{
+		"Dispose":  disposables[0],
 		"Rollback": old, "CancelDeployment": built.ID, "ApproveDeployment": waits.ID, "CreateBackup": "second", "RestoreBackup": restore, "Load": load,
 		"SetScale":          incident.Scale{Regions: []incident.RegionScale{{Region: "sydney", Replicas: 2}}},
 		"SetVariables":      incident.VariableBatch{Set: map[string]runbook.Secret{"WORKERS": runbook.NewSecret("8")}},

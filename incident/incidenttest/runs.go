@@ -70,7 +70,7 @@ type runsCase struct {
 // TestRuns checks what [incident.Runs] and [incident.Engine] ask of an implementation.
 func TestRuns(t *testing.T, h RunsHarness) {
 	cases := slices.Concat(
-		engineCases(), awaitCases(), startCases(), recordCases(), listCases(), controlCases(), forkCases(), lockCases(),
+		engineCases(), awaitCases(), startCases(), recordCases(), listCases(), controlCases(), replaceCases(), forkCases(), lockCases(),
 		survivalCases(), crashCases(), processCases(),
 	)
 	names := make(map[string]bool)

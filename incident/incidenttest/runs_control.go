@@ -345,6 +345,8 @@ func testReadOnly(x *runsTest) {
 	isReadOnly(x.t, x.runs.Signal(ctx, id, "answer", incident.Signal{ID: "never", Actor: "ada"}))
 	isReadOnly(x.t, x.runs.Hold(ctx, id, by("grace")))
 	isReadOnly(x.t, x.runs.Cancel(ctx, id, by("grace")))
+	_, err = x.runs.Replace(ctx, []incident.Replacement{x.looked(id, x.run("b"))})
+	isReadOnly(x.t, err)
 	x.nothing()
 	if r, err := x.runs.Record(ctx, id, -1); err != nil || r.Status != incident.RunRunning || r.Held != nil || r.Cancelled != nil || len(r.Waits) != 1 {
 		x.t.Errorf("run %s, error %v; want one that waits as before", describeRun(r), err)

@@ -15,6 +15,7 @@ func processCases() []runsCase {
 	return []runsCase{
 		{name: "two processes: each sees and signals the runs of the other", test: testOtherProcess, survives: true},
 		{name: "two processes: hold and cancel reach a run of the other", test: testOtherControl, survives: true},
+		{name: "two processes: a run is replaced once, whoever has it", test: testOtherReplace, survives: true},
 		{name: "two processes: a run that is started in both begins once", test: testOtherStart, survives: true},
 		{name: "two processes: runs of one lock never overlap", test: testOtherLock, survives: true},
 		{name: "two processes: of those that refuse, one begins", test: testOtherRefuse, survives: true},

@@ -229,6 +229,45 @@ func (e Environment) settled(ctx context.Context, s *incident.Scope, deploy func
 	return d, nil
 }
 
+// othersTime is how long a deployment waits for one that is under way.
+const othersTime = 7 * time.Minute
+
+// deployAgain deploys what is deployed, once nothing else is under way: it would take the
+// place of what somebody pushed just before, and of which nobody would know that it never
+// ran.
+func (e Environment) deployAgain(ctx context.Context, s *incident.Scope) (incident.Deployment, error) {
+	if err := e.afterOthers(ctx, s); err != nil {
+		return incident.Deployment{}, err
+	}
+	return e.settled(ctx, s, func() (incident.Deployment, error) { return e.Deployer.Redeploy(ctx) })
+}
+
+// afterOthers waits until no deployment is under way. One that waits for the approval of a
+// person is none, and neither is one whose place another takes.
+func (e Environment) afterOthers(ctx context.Context, s *incident.Scope) error {
+	list, err := e.Deployer.Deployments(ctx, 10)
+	if err != nil {
+		return fmt.Errorf("nothing was deployed, since it could not be seen whether something is being deployed: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, othersTime)
+	defer cancel()
+	for _, d := range slices.Backward(list) {
+		if d.Status.Settled() || d.Status == incident.DeploymentRemoving {
+			continue
+		}
+		s.Progress("waits for deployment %s, which is %s", described(d), d.Status)
+		if waiter, can := e.Deployer.(incident.DeploymentWaiter); can {
+			seen, err := waiter.WaitDeployment(ctx, d.ID, func(d incident.Deployment) { s.Progress("waits for deployment %s, which is %s", d.ID, d.Status) })
+			if err == nil || errors.Is(err, incident.ErrNotFound) {
+				continue
+			}
+			d.Status = cmp.Or(seen.Status, d.Status)
+		}
+		return fmt.Errorf("nothing was deployed: deployment %s is %s, and this would take its place; try again when it is settled, or cancel it", described(d), d.Status)
+	}
+	return nil
+}
+
 // came looks for a deployment that came after the newest one of a look before. One that
 // has failed is none: what it was to do may be tried again, but only by a person if it came
 // of this very attempt.
@@ -440,7 +479,7 @@ func (e Environment) redeploy(id, title string) incident.Step {
 		ID: id, Title: title, Needs: []incident.Need{incident.Needs("Deployer", e.Deployer)}, Timeout: 15 * time.Minute,
 		Do: incident.Action{
 			Run: func(ctx context.Context, s *incident.Scope) (any, error) {
-				return e.settled(ctx, s, func() (incident.Deployment, error) { return e.Deployer.Redeploy(ctx) })
+				return e.deployAgain(ctx, s)
 			},
 			// Whoever made it: what was deployed since got the variables as they are configured.
 			Done: func(ctx context.Context, s *incident.Scope) (any, bool, error) {
@@ -484,7 +523,7 @@ func (e Environment) putBack(ctx context.Context, s *incident.Scope, changed Cha
 	if _, err := e.Variables.SetVariables(ctx, b); err != nil {
 		return err
 	}
-	if _, err := e.settled(ctx, s, func() (incident.Deployment, error) { return e.Deployer.Redeploy(ctx) }); err != nil {
+	if _, err := e.deployAgain(ctx, s); err != nil {
 		return err
 	}
 	return e.proven(ctx, b.Names())

@@ -64,7 +64,7 @@ func ApplicationDown(e Environment) incident.Playbook {
 // tellFrozen tells the operators what a rollback, which another step decided, leaves behind
 // for a person: that the platform deploys nothing by itself.
 func (e Environment) tellFrozen(id, rollback, decide string) incident.Step {
-	step := e.inform(id, func(s *incident.Scope) incident.Message {
+	step := e.warn(id, func(s *incident.Scope) incident.Message {
 		v, _ := incident.Result[Decision](s, decide)
 		return incident.Message{
 			Title: "Rolled back, and automatic deployments of " + e.name() + " are frozen",

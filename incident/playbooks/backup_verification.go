@@ -11,10 +11,15 @@ import (
 // BackupVerification is the playbook that sees each day whether the database could be
 // restored: that there is a backup at the platform, and a dump off it, neither too old. It
 // ends as failed if one is missing or old. With the parameter rehearse it restores the
-// newest dump into a database for rehearsals, which alone proves that it can be.
+// newest dump into another database, which alone proves that it can be: into one that it
+// makes for that and removes again, if there are [Rehearsals], else into the one that the
+// host has for it. Without a backup at the platform that is new enough a dump is all that
+// there is, and it makes such a database in any case.
 func BackupVerification(e Environment, dumps Dumps) incident.Playbook {
 	d := e.Defaults.WithDefaults()
-	rehearsing := func(s *incident.Scope) (bool, string) { return s.Yes("rehearse"), "no rehearsal was asked for" }
+	rehearsing := func(s *incident.Scope) (bool, string) {
+		return s.Yes("rehearse") || e.makesRehearsals(dumps) && onlyDumps(s, d), "no rehearsal was asked for"
+	}
 	newest := func(s *incident.Scope) (Dump, bool) {
 		list, _ := incident.Result[Dumplist](s, "dumps")
 		if len(list.Dumps) == 0 {
@@ -29,7 +34,11 @@ func BackupVerification(e Environment, dumps Dumps) incident.Playbook {
 		}}},
 		{ID: "judge", Title: "See whether they are as they should be", Do: checkOf(func(s *incident.Scope) (any, error) { return judgedCopies(s, d), nil })},
 	}
-	steps = append(steps, e.rehearse(dumps, rehearsing, newest)...)
+	rehearsal := e.rehearse(dumps, rehearsing, newest)
+	if e.makesRehearsals(dumps) {
+		rehearsal[len(rehearsal)-1].OnFailure = incident.GoOn // it is told with the rest
+	}
+	steps = append(steps, rehearsal...)
 	steps = append(steps,
 		withWhen(e.inform("tell-operators", func(s *incident.Scope) incident.Message {
 			return incident.Message{Title: "The database of " + e.name() + " could not be restored as it should be", Text: copiesOf(s).String()}
@@ -49,10 +58,17 @@ func BackupVerification(e Environment, dumps Dumps) incident.Playbook {
 		Source: "Database Operations, Backup Verification",
 		Needs:  []incident.Need{incident.Needs("Backups", e.Backups)},
 		Parameters: []incident.Parameter{{
-			Name: "rehearse", About: "Whether to restore the newest dump into the database for rehearsals", Type: incident.YesNo, Default: "no",
+			Name: "rehearse", About: "Whether to restore the newest dump into a database for rehearsals", Type: incident.YesNo, Default: "no",
 		}},
 		Steps: steps, Escalation: "level 4, the infrastructure team: make a backup by hand, and find out why there is none",
 	}
+}
+
+// onlyDumps reports whether the platform has no backup that is new enough, so that a dump is
+// what would be restored.
+func onlyDumps(s *incident.Scope, d Defaults) bool {
+	backups, ok := incident.Result[Backlist](s, "backups")
+	return ok && (len(backups.Backups) == 0 || backups.At.Sub(backups.Backups[0].Created) > d.BackupAge)
 }
 
 // CopiesState says how the copies of the database are.
@@ -71,6 +87,15 @@ func copiesOf(s *incident.Scope) CopiesState {
 	found, ok := incident.Result[CopiesState](s, "judge")
 	if !ok {
 		found.Problems = []string{"how the backups are could not be told"}
+	}
+	found.Problems = append(found.Problems, rehearsalProblems(s)...)
+	if s.Did("rehearsed") {
+		found.Found = append(found.Found, "the newest dump was restored into another database, and what it has is there")
+	}
+	if p, ok := incident.Result[RehearsalPlan](s, "rehearsal-plan"); ok {
+		for _, d := range p.Others {
+			found.Found = append(found.Found, fmt.Sprintf("there is the database %s of another rehearsal, which may be under way", d.Name))
+		}
 	}
 	return found
 }

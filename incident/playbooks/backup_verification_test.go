@@ -77,7 +77,7 @@ func TestBackupVerification(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			incidenttest.TestPlaybook(t, incidenttest.PlaybookHarness{
+			testPlaybook(t, incidenttest.PlaybookHarness{
 				Want: c.want,
 				New: func(t testing.TB) incidenttest.PlaybookCase {
 					h := newDataHouse(t)

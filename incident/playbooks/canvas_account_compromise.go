@@ -37,7 +37,8 @@ func (c CanvasCredentials) needs(e Environment) []incident.Need {
 
 // CanvasAccountCompromise is the playbook for a developer key of Canvas, or what belongs to
 // it, that somebody else uses. Those who answer for security are told at once, with the
-// time until which a notifiable breach has to be settled; the audit log and the page views
+// time until which a notifiable breach has to be settled, which is put on the clock of the
+// incident; the audit log and the page views
 // are read, and evidence is preserved, before anything is changed, which takes at most some
 // minutes: people are asked after it, also if it fails. Once a person has approved that nobody
 // can launch the tool until there is a new one, the key is switched off; a new key and a new
@@ -46,12 +47,13 @@ func CanvasAccountCompromise(e Environment, desk SecurityDesk, canvas CanvasCred
 	d := e.Defaults.WithDefaults()
 	const stop, renew, verify = "Tell, preserve and switch off", "New credentials", "Verify and tell"
 	steps := []incident.Step{
-		withPhase(stop, desk.notify("tell-security", e, func(s *incident.Scope) incident.Message {
+		withPhase(stop, desk.deadline("deadline", e)),
+		desk.notify("tell-security", e, func(s *incident.Scope) incident.Message {
 			return incident.Message{
 				Title: "The developer key of " + e.name() + " in Canvas is compromised",
-				Text:  "Evidence is being preserved; nothing was changed yet. Once somebody approves it, the key is switched off, which ends launches and tokens of the tool.\n" + e.notifyUntil(d, s),
+				Text:  "Evidence is being preserved; nothing was changed yet. Once somebody approves it, the key is switched off, which ends launches and tokens of the tool.\n" + e.notifyUntil(s),
 			}
-		})),
+		}),
 		e.developerKey("key"),
 		replacing(e.traces("traces"), "Review Canvas audit logs for suspicious activity"),
 		e.pageViews("page-views"),
@@ -103,7 +105,7 @@ func CanvasAccountCompromise(e Environment, desk SecurityDesk, canvas CanvasCred
 		Name: "canvas-account-compromise", Environment: e.name(), Title: "The Canvas account is compromised", Severity: alert.Critical,
 		About:      "Somebody else uses the developer key, or an account of ours in Canvas.",
 		Source:     "Security Incidents, Canvas Security Issues",
-		Parameters: []incident.Parameter{sinceWhen(), {Name: "account", About: "Whose page views are read, by the id of the user in Canvas; self is the user of our own token", Default: "self", Optional: true}},
+		Parameters: append([]incident.Parameter{sinceWhen(), {Name: "account", About: "Whose page views are read, by the id of the user in Canvas; self is the user of our own token", Default: "self", Optional: true}}, aware()...),
 		Needs: append(append(desk.needs(e), canvas.needs(e)...),
 			incident.Needs("PlatformKeys", e.PlatformKeys), incident.Need{Name: "Key (the id of the developer key)", Met: e.Key != ""}, incident.Needs("AuditLog", e.AuditLog)),
 		Phases: []incident.Phase{{Name: stop, Budget: 15 * time.Minute}, {Name: renew}, {Name: verify}},
@@ -218,7 +220,7 @@ func compromisedText(e Environment, s *incident.Scope) incident.Message {
 	} else if o, asked := s.Outcome("preserve"); asked && o.Status == incident.Failed {
 		lines = append(lines, "Evidence could NOT be preserved before the change: "+cut(o.Message, 200))
 	}
-	lines = append(lines, e.notifyUntil(e.Defaults.WithDefaults(), s))
+	lines = append(lines, e.notifyUntil(s))
 	return incident.Message{Title: "The Canvas account of " + e.name() + " has new credentials", Text: strings.Join(lines, "\n")}
 }
 

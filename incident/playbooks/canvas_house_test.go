@@ -181,7 +181,7 @@ func tellStories(t *testing.T, playbook func(c *canvasHouse) incident.Playbook, 
 				})
 				return
 			}
-			incidenttest.TestPlaybook(t, incidenttest.PlaybookHarness{
+			testPlaybook(t, incidenttest.PlaybookHarness{
 				Want:       s.want,
 				Repeatable: func(effect string) bool { return strings.HasPrefix(effect, "Set") },
 				New: func(t testing.TB) incidenttest.PlaybookCase {

@@ -21,7 +21,10 @@ const maintenanceMode = "CANVAS_MAINTENANCE_MODE"
 // minute until Canvas is back, and takes the application out of that mode. A mode that
 // somebody has left on is found too, and switched off.
 //
-// Its parameters are planned, in and lasts. It has a lock of its own, so that a Canvas that
+// Its parameters are planned, in and lasts, and for one that the operator of Canvas announces
+// the key of the announcement: then it looks at the status page again and again, follows an
+// end that is put off, ends without a change if it is called off or moved before it began,
+// and ends early if it is said to be over early. It has a lock of its own, so that a Canvas that
 // is away for hours keeps no other playbook from its work: no other one sets this variable,
 // and a deployment of another one brings it along.
 func CanvasMaintenance(e Environment) incident.Playbook {
@@ -30,10 +33,10 @@ func CanvasMaintenance(e Environment) incident.Playbook {
 	degrade := e.change("degrade", "Put the application into the mode without Canvas", mode("true"), "railway variables set CANVAS_MAINTENANCE_MODE=true --environment production")
 	restore := e.change("restore", "Take the application out of the mode without Canvas", mode("false"), "railway variables set CANVAS_MAINTENANCE_MODE=false --environment production")
 	for i, s := range degrade {
-		degrade[i] = withWhen(s, decided("degrade"))
+		degrade[i] = withWhen(s, both(decided("degrade"), stillOn))
 	}
 	for i, s := range restore {
-		restore[i] = withWhen(s, decided("degrade", "wait", "restore"))
+		restore[i] = withWhen(s, both(decided("degrade", "wait", "restore"), stillOn))
 	}
 	degrade[0], restore[0] = withPhase(during, degrade[0]), withPhase(after, restore[0])
 	return incident.Playbook{
@@ -41,11 +44,11 @@ func CanvasMaintenance(e Environment) incident.Playbook {
 		About:  "Canvas is in maintenance, or will be, or fails every request.",
 		Source: "Canvas-Specific Issues, Canvas Maintenance Windows",
 		Needs:  []incident.Need{incident.Needs("probe of Canvas", e.Probes.CanvasHost)},
-		Parameters: []incident.Parameter{
+		Parameters: append([]incident.Parameter{
 			{Name: "planned", About: "The maintenance is planned", Type: incident.YesNo, Default: "no"},
 			{Name: "in", About: "How long it is until it begins", Type: incident.Duration, Default: "0s", Min: "0s", Max: "24h"},
 			{Name: "lasts", About: "How long it lasts", Type: incident.Duration, Default: "2h", Min: "1m", Max: "48h"},
-		},
+		}, announcedParameters()...),
 		Phases: []incident.Phase{{Name: prepare, Budget: 25 * time.Hour}, {Name: during}, {Name: after}},
 		Steps: slices.Concat(
 			[]incident.Step{
@@ -55,31 +58,30 @@ func CanvasMaintenance(e Environment) incident.Playbook {
 					look("platform", "Look at what is said of the platform", e.Probes.Platform),
 					e.settings("settings", maintenanceMode),
 				}}},
-				{ID: "window", Title: "Note when it is", Do: incident.Check{Run: func(_ context.Context, s *incident.Scope) (any, error) { return windowOf(s, time.Now()), nil }}},
+				{ID: "window", Title: "Note when it is", Do: incident.Check{Run: e.window}},
 				maintenanceDecision(),
-				withWhen(e.announce("announce"), both(decided("degrade", "wait"), canvasShows)),
-				withWhen(e.tell("tell-scheduled", "scheduled", e.maintenanceText("Canvas will be in maintenance")), both(decided("degrade"), ahead)),
-				{ID: "begin", Title: "Wait until it begins", When: both(decided("degrade"), ahead), Do: incident.Wait{
-					Within: 25 * time.Hour, Every: 5 * time.Minute,
-					Until: func(_ context.Context, s *incident.Scope) (any, bool, error) {
-						w, _ := incident.Result[Window](s, "window")
-						return nil, !time.Now().Before(w.From), nil
-					},
-				}},
-				withWhen(e.tell("tell-begun", "in_progress", e.maintenanceText("Canvas is in maintenance")), decided("degrade", "wait")),
-				withWhen(e.waitToDeploy("wait-to-degrade", d), both(decided("degrade"), func(s *incident.Scope) (bool, string) { return planned(s), "it was looked at just now" })),
+				withWhen(e.announce("announce"), both(decided("degrade", "wait"), canvasShows, func(s *incident.Scope) (bool, string) {
+					return usersAre(s, usersAll), "they know of it, or are not told"
+				})),
+				withWhen(e.tellUsers("tell-scheduled", "scheduled", e.maintenanceText("Canvas will be in maintenance")), both(decided("degrade"), ahead, func(s *incident.Scope) (bool, string) {
+					return usersAre(s, usersAll), "they know of it, or are not told"
+				})),
+				e.begins("begin"),
+				withWhen(e.tellUsers("tell-begun", "in_progress", e.maintenanceText("Canvas is in maintenance")), both(decided("degrade", "wait"), stillOn)),
+				withWhen(e.waitToDeploy("wait-to-degrade", d), both(decided("degrade"), stillOn, func(s *incident.Scope) (bool, string) { return planned(s), "it was looked at just now" })),
 			},
 			degrade,
 			[]incident.Step{
-				withWhen(withinWindow(e.waitForCanvas("wait-canvas", `curl -f "https://aculeo.instructure.com"`)), decided("degrade", "wait")),
-				withWhen(e.waitToDeploy("wait-platform", d), decided("degrade", "wait", "restore")),
+				withWhen(e.withinWindow(e.waitForCanvas("wait-canvas", `curl -f "https://aculeo.instructure.com"`)), both(decided("degrade", "wait"), stillOn)),
+				withWhen(e.waitToDeploy("wait-platform", d), both(decided("degrade", "wait", "restore"), stillOn)),
 			},
 			restore,
 			[]incident.Step{
 				well("well", "See that the application is well", d.Recover, d.Times, e.Probes.Application),
 				well("canvas-works", "See that Canvas works with it", d.Recover, 1, e.Probes.Canvas),
 				e.withdraw("withdraw", "announce"),
-				withWhen(e.tell("tell-over", "completed", e.maintenanceText("Canvas is back")), decided("degrade", "wait")),
+				withWhen(e.tellUsers("tell-over", "completed", e.maintenanceText("Canvas is back")), both(decided("degrade", "wait"), stillOn)),
+				withWhen(e.tellUsers("tell-off", "completed", e.calledOffText), isOff),
 			},
 		),
 		Escalation: "level 3, Canvas support, if Canvas is away and its operator says nothing of it",
@@ -106,13 +108,6 @@ func mode(value string) func(*incident.Scope) map[string]string {
 	return func(*incident.Scope) map[string]string { return map[string]string{maintenanceMode: value} }
 }
 
-// Window is when a maintenance is. Of one that is not planned, To is not known.
-type Window struct {
-	// From and To bound it.
-	From time.Time `json:"from"`
-	To   time.Time `json:"to,omitzero"`
-}
-
 // windowOf returns the window that the parameters tell.
 func windowOf(s *incident.Scope, now time.Time) Window {
 	w := Window{From: now.Add(s.Duration("in")).Truncate(time.Second)}
@@ -122,11 +117,16 @@ func windowOf(s *incident.Scope, now time.Time) Window {
 	return w
 }
 
-func planned(s *incident.Scope) bool { return s.Yes("planned") || s.Duration("in") > 0 }
+// planned reports whether it is planned, and was not called off before the run began.
+func planned(s *incident.Scope) bool {
+	w, _ := incident.Result[Window](s, "window")
+	return (s.Yes("planned") || s.Duration("in") > 0) && w.State != calledOff
+}
 
 // ahead is the condition that the maintenance has not begun.
 func ahead(s *incident.Scope) (bool, string) {
-	return s.Duration("in") > 0, "it has begun already"
+	w, _ := incident.Result[Window](s, "window")
+	return w.Ahead || w.Key == "" && s.Duration("in") > 0, "it has begun already"
 }
 
 // maintenanceDecision decides whether the application has to leave Canvas alone.
@@ -136,10 +136,13 @@ func maintenanceDecision() incident.Step {
 		Do: checkOf(func(s *incident.Scope) (any, error) {
 			front, platform, away := saw(s, "canvas-host"), saw(s, "platform"), canvasAway(s, "canvas-host", "canvas-status")
 			now, read := incident.Result[Settings](s, "settings")
+			w, _ := incident.Result[Window](s, "window")
 			on := now.Values[maintenanceMode] == "true"
 			switch {
 			case !read:
 				return nil, fmt.Errorf("whether %s is set could not be read", maintenanceMode)
+			case w.State == calledOff && away == "" && !on:
+				return Decision{"call off", "the operator of Canvas does not announce it any more"}, nil
 			case planned(s) && !on:
 				return Decision{"degrade", "the maintenance is planned"}, nil
 			case away == "" && !front.fine():
@@ -165,22 +168,6 @@ func lowerFirst(text string) string {
 	return strings.ToLower(text[:1]) + text[1:]
 }
 
-// withinWindow makes a step that waits for Canvas wait for the end of the window too:
-// Canvas may still be there when it begins, and come and go while it lasts.
-func withinWindow(s incident.Step) incident.Step {
-	do, _ := s.Do.(incident.Verify)
-	run := do.Run
-	do.Within += 48 * time.Hour
-	do.Run = func(ctx context.Context, s *incident.Scope) (any, error) {
-		if w, _ := incident.Result[Window](s, "window"); time.Now().Before(w.To) {
-			return nil, fmt.Errorf("the maintenance lasts until %s", w.To.UTC().Format(time.DateTime))
-		}
-		return run(ctx, s)
-	}
-	s.Do = do
-	return s
-}
-
 // canvasShows is the condition that Canvas is there, and can show something to people.
 func canvasShows(s *incident.Scope) (bool, string) {
 	return saw(s, "canvas-host").fine(), "Canvas is away, and shows nothing to anybody"
@@ -189,13 +176,16 @@ func canvasShows(s *incident.Scope) (bool, string) {
 // maintenanceText says when it is, in the zone of the people.
 func (e Environment) maintenanceText(title string) func(*incident.Scope) incident.Message {
 	return func(s *incident.Scope) incident.Message {
-		w, _ := incident.Result[Window](s, "window")
+		w := current(s)
 		text := "What needs Canvas does not work meanwhile; everything else does."
 		if !w.To.IsZero() {
 			text = fmt.Sprintf("From %s to %s. %s", e.clock(w.From), e.clock(w.To), text)
 		}
-		if strings.HasSuffix(title, "back") {
-			text = "Everything works again."
+		switch {
+		case strings.HasSuffix(title, "back"):
+			return incident.Message{Title: title, Text: "Everything works again."}
+		case s.Yes("moved") && w.Ahead && strings.Contains(title, " will "):
+			return incident.Message{Title: title + ", at another time than was said", Text: text}
 		}
 		return incident.Message{Title: title, Text: text}
 	}
@@ -209,8 +199,12 @@ func (e Environment) clock(t time.Time) string {
 	return t.In(e.Zone).Format("Mon 2 Jan 15:04 MST")
 }
 
-// announcementKey names the announcement of a maintenance: there is one a day.
+// announcementKey names what is announced of a maintenance: there is one for each announcement
+// of its operator and, of those that are known by parameters, one a day.
 func announcementKey(w Window) string {
+	if w.Key != "" {
+		return "canvas-maintenance-" + w.Key
+	}
 	return "canvas-maintenance-" + w.From.UTC().Format(time.DateOnly)
 }
 
@@ -224,7 +218,11 @@ func (e Environment) announce(id string) incident.Step {
 		if end.IsZero() {
 			end = w.From.Add(e.Defaults.WithDefaults().CanvasAway)
 		}
-		return incident.Announcement{Key: announcementKey(w), Subject: m.Title, Message: m.Text, Start: w.From.Add(-s.Duration("in")), End: end, Urgent: true}
+		start := w.From.Add(-s.Duration("in"))
+		if w.Key != "" {
+			start = earlier(w.Seen, w.From)
+		}
+		return incident.Announcement{Key: announcementKey(w), Subject: m.Title, Message: m.Text, Start: start, End: end, Urgent: true}
 	}
 	return incident.Step{
 		ID: id, Title: "Announce it to the users inside Canvas", Attempts: 2, OnFailure: incident.GoOn,
@@ -255,8 +253,11 @@ func (e Environment) withdraw(id, announced string) incident.Step {
 	return incident.Step{
 		ID: id, Title: "Withdraw the announcement", Attempts: 3, OnFailure: incident.GoOn,
 		When: func(s *incident.Scope) (bool, string) {
+			off, _ := isOff(s)
+			w, begun := current(s), usersAre(s, usersBegun)
 			o, made := s.Outcome(announced)
-			return made && o.Status != incident.Skipped, "nothing was announced"
+			is := off || begun && w.Key != "" && w.State == "" || made && o.Status != incident.Skipped && w.State == ""
+			return e.Announcer != nil && is, "nothing was announced, or another run withdraws it"
 		},
 		Do: incident.Action{
 			Repeat: incident.Idempotent, Run: e.withdrawing,

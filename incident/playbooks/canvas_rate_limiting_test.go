@@ -54,6 +54,17 @@ func TestCanvasRateLimiting(t *testing.T) {
 				assert.True(t, c.got("CANVAS_RATE_LIMIT_PER_MINUTE", "600"))
 			},
 		},
+		"what is rejected again with as many requests is lowered again": {
+			world: func(c *canvasHouse) {
+				c.runsWith(map[string]string{"CANVAS_RATE_LIMIT_PER_MINUTE": "600"})
+				c.throttled(func() bool { return c.got("CANVAS_RATE_LIMIT_PER_MINUTE", "120") }, 12, 0)
+			},
+			does: []string{setRate, "Redeploy", setRate, "Redeploy", setRate, "Redeploy"},
+			check: func(t testing.TB, c *canvasHouse, _ incident.Run) {
+				assert.True(t, c.got("CANVAS_RATE_LIMIT_PER_MINUTE", "120"))
+				assert.Contains(t, c.posts[len(c.posts)-1].Body, "rate: kept: it is well now")
+			},
+		},
 		"what does not help is taken back": {
 			world: func(c *canvasHouse) {
 				c.runsWith(map[string]string{"CANVAS_RATE_LIMIT_PER_MINUTE": "600"})

@@ -87,6 +87,32 @@ func TestCompleteRecovery(t *testing.T) {
 			},
 			want: incident.StateFailed, does: configured, data: "half\n", step: "approve-load", says: "denied by kim",
 		},
+		"what the disaster left is overwritten when people approve": {
+			world: func(r *ruin) { r.fresh.SetTarget("live", "half\n") }, does: whole, data: "accounts\ntasks\n", step: "approve-load", says: "approved by kim",
+		},
+		"what the disaster left is kept when nobody answers": {
+			world: func(r *ruin) { r.fresh.SetTarget("live", "half\n") },
+			answer: func(r *ruin) func(incident.Question) incident.Answer {
+				return func(q incident.Question) incident.Answer {
+					if q.Step == "approve-load" {
+						return incident.Answer{}
+					}
+					return r.supplied(q)
+				}
+			},
+			want: incident.StateFailed, does: configured, data: "half\n", step: "approve-load", says: "not approved in time",
+		},
+		"who keeps the names cannot change the address": {
+			answer: func(r *ruin) func(incident.Question) incident.Answer {
+				return func(q incident.Question) incident.Answer {
+					if q.Step == "address" {
+						return incident.Answer{Kind: incident.AnswerDeny, Actor: "kim", Comment: "the names are frozen"}
+					}
+					return r.supplied(q)
+				}
+			},
+			want: incident.StateFailed, does: whole, data: "accounts\ntasks\n", step: "address", says: "kim says that it cannot be done: the names are frozen",
+		},
 		"what was sealed and nobody supplies": {
 			answer: func(*ruin) func(incident.Question) incident.Answer { return agreeing },
 			want:   incident.StateFailed, does: made, step: "configure", says: "SECRET_KEY was sealed, and nobody has supplied it",
@@ -114,7 +140,7 @@ func TestCompleteRecovery(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			incidenttest.TestPlaybook(t, incidenttest.PlaybookHarness{
+			testPlaybook(t, incidenttest.PlaybookHarness{
 				Want: c.want,
 				New: func(t testing.TB) incidenttest.PlaybookCase {
 					r := newRuin(t)

@@ -23,10 +23,13 @@ type Dumps struct {
 	// Open opens a dump to be read from its beginning.
 	Open func(ctx context.Context, name string) (io.ReadSeekCloser, error)
 	// Live is the name of the database of the application, Rehearsal that of a database in
-	// which restores are rehearsed: a new service, and nothing that anybody needs. They are
-	// targets of the Dumper, if it is an incident.DumpLoader. Empty means that dumps are
-	// not loaded there.
+	// which restores are rehearsed if none is made for each rehearsal: one that the host has
+	// made by hand, and nothing that anybody needs. They are targets of the Dumper, if it is
+	// an incident.DumpLoader. Empty means that dumps are not loaded there.
 	Live, Rehearsal string
+	// Rehearsals says how a new database is made for each rehearsal, and is used in place of
+	// Rehearsal if the Provisioner can remove it again. The zero value makes none.
+	Rehearsals Rehearsals
 	// Check looks at what was loaded into a target: that the rows are there. Nil looks at
 	// the number of tables only.
 	Check func(ctx context.Context, target string) error

@@ -12,15 +12,18 @@ import (
 // CredentialCompromise is the playbook for a credential that somebody else may have: it is
 // renewed, in the order in which the environment has them, so that nothing stops working;
 // the old one is worthless at the end of it. Then all sessions are ended, since some may
-// have been made with it.
+// have been made with it. Whoever had it may have read personal data: unless a person says
+// that there is none behind it, the time until which a notifiable breach has to be settled is
+// put on the clock of the incident.
 func CredentialCompromise(e Environment, desk SecurityDesk) incident.Playbook {
 	d := e.Defaults.WithDefaults()
 	const act, verify = "Renew", "Verify"
 	names := []string{"all"}
 	steps := []incident.Step{
-		withPhase(act, desk.notify("tell-security", e, func(s *incident.Scope) incident.Message {
-			return incident.Message{Title: "A credential of " + e.name() + " is compromised", Text: "It is being renewed: " + s.Text("credential") + ". All sessions are ended afterwards."}
-		})),
+		withPhase(act, desk.deadline("deadline", e)),
+		desk.notify("tell-security", e, func(s *incident.Scope) incident.Message {
+			return incident.Message{Title: "A credential of " + e.name() + " is compromised", Text: "It is being renewed: " + s.Text("credential") + ". All sessions are ended afterwards.\n" + e.notifyUntil(s)}
+		}),
 	}
 	if desk.Preserve != nil {
 		steps = append(steps, desk.preserve("preserve", e))
@@ -48,9 +51,9 @@ func CredentialCompromise(e Environment, desk SecurityDesk) incident.Playbook {
 		Name: "credential-compromise", Environment: e.name(), Title: "A credential is compromised", Severity: alert.Critical,
 		About:  "A key, a token or a password of the application may be known to somebody else: it was in a log, in a repository, on a machine that was lost.",
 		Source: "Security Incidents, Credential Compromise",
-		Parameters: []incident.Parameter{
+		Parameters: append([]incident.Parameter{
 			{Name: "credential", About: "The name of the credential, or all", Default: "all", Choices: names}, sinceWhen(),
-		},
+		}, aware()...),
 		Needs:  append(desk.needs(e), incident.Need{Name: "Rotations", Met: len(e.Rotations) > 0}, incident.Needs("Deployer", e.Deployer)),
 		Phases: []incident.Phase{{Name: act}, {Name: verify}},
 		Steps:  steps, Escalation: "those who answer for security, and the IT director",
@@ -83,5 +86,6 @@ func renewedText(e Environment, s *incident.Scope) incident.Message {
 	if kept, ok := incident.Result[Preserved](s, "preserve"); ok {
 		lines = append(lines, "Evidence: "+kept.String())
 	}
+	lines = append(lines, e.notifyUntil(s))
 	return incident.Message{Title: fmt.Sprintf("Credentials of %s were renewed", e.name()), Text: strings.Join(lines, "\n")}
 }

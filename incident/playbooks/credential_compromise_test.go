@@ -50,7 +50,7 @@ func TestCredentialCompromise(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			incidenttest.TestPlaybook(t, incidenttest.PlaybookHarness{
+			testPlaybook(t, incidenttest.PlaybookHarness{
 				Want: c.want,
 				New: func(t testing.TB) incidenttest.PlaybookCase {
 					h := newSecurityHouse(t)

@@ -159,7 +159,7 @@ func TestDatabaseIssues(t *testing.T) {
 	for name, c := range databaseCases() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			incidenttest.TestPlaybook(t, incidenttest.PlaybookHarness{
+			testPlaybook(t, incidenttest.PlaybookHarness{
 				Want: c.want,
 				New: func(t testing.TB) incidenttest.PlaybookCase {
 					h := newDataHouse(t)

@@ -10,10 +10,19 @@ import (
 	"go.acu.edu.au/runbook/incident"
 )
 
-// rehearse are the steps that restore a dump into the database for rehearsals, and look at
-// what came of it. What is in that database is lost, which a person approves unless it is
-// empty.
+// rehearse are the steps that restore a dump into another database, and look at what came
+// of it: into a new one if one can be made, else into the one that the host has made for
+// rehearsals.
 func (e Environment) rehearse(d Dumps, when incident.Condition, dump func(s *incident.Scope) (Dump, bool)) []incident.Step {
+	if e.makesRehearsals(d) {
+		return e.rehearseAnew(d, when, dump)
+	}
+	return e.rehearseInPlace(d, when, dump)
+}
+
+// rehearseInPlace are the steps that restore a dump into the database that the host has made
+// for rehearsals. What is in it is lost, which a person approves unless it is empty.
+func (e Environment) rehearseInPlace(d Dumps, when incident.Condition, dump func(s *incident.Scope) (Dump, bool)) []incident.Step {
 	can := func(s *incident.Scope) (bool, string) {
 		if needed, why := when(s); !needed {
 			return false, why
@@ -135,16 +144,22 @@ func (d Dumps) load(ctx context.Context, s *incident.Scope, l incident.DumpLoade
 func (e Environment) looksRight(ctx context.Context, s *incident.Scope, d Dumps, step, target string, dump func(s *incident.Scope) (Dump, bool)) error {
 	loaded, ok := incident.Result[incident.Loaded](s, step)
 	from, _ := dump(s)
-	switch {
-	case !ok:
+	if !ok {
 		return errors.New("what was loaded is not known")
-	case loaded.Tables < from.Receipt.Tables:
-		return incident.Final(fmt.Errorf("%s has %d tables after it was loaded, and the dump has %d", target, loaded.Tables, from.Receipt.Tables))
-	case d.Check == nil:
-		return nil
+	}
+	if err := enoughTables(loaded, target, from); err != nil || d.Check == nil {
+		return err
 	}
 	if err := d.Check(ctx, target); err != nil {
 		return fmt.Errorf("what was loaded into %s is not right: %w", target, err)
+	}
+	return nil
+}
+
+// enoughTables returns nil if a database has at least as many tables as the dump.
+func enoughTables(loaded incident.Loaded, target string, from Dump) error {
+	if loaded.Tables < from.Receipt.Tables {
+		return incident.Final(fmt.Errorf("%s has %d tables after it was loaded, and the dump has %d", target, loaded.Tables, from.Receipt.Tables))
 	}
 	return nil
 }

@@ -70,6 +70,15 @@ func restoreCases() map[string]restoreCase {
 			does: []string{"Load rehearsal", "SetDeployFreeze true", "Stop d2", asideDump, "Load live", "Start d2", "SetDeployFreeze false"},
 			data: "accounts\n", asked: []string{"Destroyed: 1 tables, 9 bytes", "It was rehearsed"},
 		},
+		"a rehearsal that loses something is approved too": {
+			parameters: dump,
+			world: func(h *dataHouse, _ *playbooks.Dumps) {
+				h.platform.SetTarget("rehearsal", "old\n")
+				h.platform.SetTarget("live", "accounts\n")
+			},
+			does: []string{"Load rehearsal", "SetDeployFreeze true", "Stop d2", asideDump, "Load live", "Start d2", "SetDeployFreeze false"},
+			data: "accounts\n", asked: []string{"It was rehearsed"},
+		},
 		"without dumps nothing is put aside, and that is said": {
 			parameters: old, world: func(h *dataHouse, dumps *playbooks.Dumps) { *dumps = playbooks.Dumps{} },
 			does: []string{"SetDeployFreeze true", "Stop d2", "RestoreBackup b3", "Start d2", "SetDeployFreeze false"},
@@ -134,7 +143,7 @@ func TestDatabaseRestore(t *testing.T) {
 	for name, c := range restoreCases() {
 		t.Run(name, func(t *testing.T) {
 			var question string
-			incidenttest.TestPlaybook(t, incidenttest.PlaybookHarness{
+			testPlaybook(t, incidenttest.PlaybookHarness{
 				Want: c.want,
 				New: func(t testing.TB) incidenttest.PlaybookCase {
 					h := newDataHouse(t)
@@ -189,7 +198,7 @@ func agreeing(q incident.Question) incident.Answer {
 // Requirement: RB-RESTORE
 func TestDatabaseRestoreAgreedToSomethingElse(t *testing.T) {
 	asked := 0
-	incidenttest.TestPlaybook(t, incidenttest.PlaybookHarness{
+	testPlaybook(t, incidenttest.PlaybookHarness{
 		Want: incident.StateFailed,
 		New: func(t testing.TB) incidenttest.PlaybookCase {
 			h := newDataHouse(t)
@@ -220,7 +229,7 @@ func TestDatabaseRestoreAgreedToSomethingElse(t *testing.T) {
 }
 
 func TestDatabaseRestoreIsNotGoodUntilTheDatabaseIs(t *testing.T) {
-	incidenttest.TestPlaybook(t, incidenttest.PlaybookHarness{
+	testPlaybook(t, incidenttest.PlaybookHarness{
 		Want: incident.StateFailed,
 		New: func(t testing.TB) incidenttest.PlaybookCase {
 			h := newDataHouse(t)
@@ -241,7 +250,7 @@ func TestDatabaseRestoreIsNotGoodUntilTheDatabaseIs(t *testing.T) {
 // What is in a database may change after people have agreed to losing it: then nothing is
 // loaded, and it is said where to go back to.
 func TestDatabaseRestoreLoadsWhatWasAgreedTo(t *testing.T) {
-	incidenttest.TestPlaybook(t, incidenttest.PlaybookHarness{
+	testPlaybook(t, incidenttest.PlaybookHarness{
 		Want: incident.StateFailed,
 		New: func(t testing.TB) incidenttest.PlaybookCase {
 			h := newDataHouse(t)

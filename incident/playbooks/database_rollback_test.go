@@ -247,7 +247,7 @@ func TestDatabaseIssuesRollsBack(t *testing.T) {
 		for name, c := range cases {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				incidenttest.TestPlaybook(t, incidenttest.PlaybookHarness{Want: c.want, New: func(t testing.TB) incidenttest.PlaybookCase {
+				testPlaybook(t, incidenttest.PlaybookHarness{Want: c.want, New: func(t testing.TB) incidenttest.PlaybookCase {
 					h := newDataHouse(t)
 					h.Defaults.Times, h.Defaults.Recover = 2, time.Minute
 					c.world(h)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"reflect"
 	"time"
+
+	"go.acu.edu.au/runbook/incident"
 )
 
 // Defaults are the limits and values of the procedures. A field that is zero has the
@@ -64,14 +66,29 @@ type Defaults struct {
 	// security: there is no address for it in the runbook.
 	Security string
 	// BreachNotice is how long it may take to settle whether a suspected breach must be
-	// notified.
+	// notified: the deadline that the playbooks about security put on the clock of the
+	// incident. Whole days are those of the calendar.
 	BreachNotice time.Duration
+
+	// Acknowledge are the response times, by severity. Which severity an incident has, its
+	// playbook says, and what the runbook alerts about.
+	Acknowledge ResponseTimes
+	// Intervals are how often it is looked, Reports when the reports are made.
+	Intervals Intervals
+	Reports   ReportTimes
+	// Channels are where people are told. Escalation is the matrix, and who is called after
+	// hours: its addresses are those of the runbook, which has no phone numbers but
+	// placeholders, so that a host that calls people has to say them all.
+	Channels   Channels
+	Escalation incident.MatrixNumbers
+	// Test, Beta and Production are where the three environments are.
+	Test, Beta, Production Place
 }
 
 // RunbookDefaults are the values of the operations runbook, and choices of ours for what it
 // leaves open.
 func RunbookDefaults() Defaults {
-	return Defaults{
+	d := Defaults{
 		AsyncWorkers: 8, CanvasRateSlow: 100, CanvasRateLimited: 120, MemoryLimitMB: 1024, MaxConcurrentTasks: 5,
 		BatchSize: 25, ParallelProcessing: 3, ProgressInterval: 5,
 		ResponseTime: 5 * time.Second, ErrorRate: 0.05, MemoryWarning: 80, Memory: 90, RecentErrors: 5, SlowTask: 5 * time.Minute,
@@ -81,36 +98,54 @@ func RunbookDefaults() Defaults {
 		RecentDeployment: 4 * time.Hour, Settle: 30 * time.Second, Recover: 10 * time.Minute, CanvasAway: 24 * time.Hour,
 		BackupAge: 26 * time.Hour, DumpAge: 26 * time.Hour, CredentialAge: 90 * 24 * time.Hour,
 		Calm: 15 * time.Minute, Approve: 30 * time.Minute, Approvers: 1,
-		// Privacy Act 1988 (Cth), section 26WH: an assessment of a suspected breach within 30
-		// days.
+		// Privacy Act 1988 (Cth), section 26WH(2): all reasonable steps to complete the
+		// assessment of a suspected breach within 30 days after becoming aware of the grounds
+		// for it. To notify one (26WK, 26WL) is as soon as practicable, and has no days.
 		BreachNotice: 30 * 24 * time.Hour,
 	}
+	d.ofTheHouse()
+	return d
 }
 
 // WithDefaults returns d with the values of [RunbookDefaults] for what is zero: those that the
 // playbooks go by, for a host whose rules or pages go by the same.
 func (d Defaults) WithDefaults() Defaults {
-	all, own := reflect.ValueOf(RunbookDefaults()), reflect.ValueOf(&d).Elem()
+	complete(reflect.ValueOf(&d).Elem(), reflect.ValueOf(RunbookDefaults()))
+	return d
+}
+
+// complete sets what is zero, in a struct and in those within it.
+func complete(own, all reflect.Value) {
 	for i := range own.NumField() {
-		if own.Field(i).IsZero() {
-			own.Field(i).Set(all.Field(i))
+		switch f := own.Field(i); {
+		case f.Kind() == reflect.Struct:
+			complete(f, all.Field(i))
+		case f.IsZero():
+			f.Set(all.Field(i))
 		}
 	}
-	return d
 }
 
 // Validate returns everything that is wrong with the defaults, or nil.
 func (d Defaults) Validate() error {
-	var errs []error
-	v := reflect.ValueOf(d)
-	for i := range v.NumField() {
-		f := v.Field(i)
-		if f.CanInt() && f.Int() < 0 || f.CanFloat() && f.Float() < 0 {
-			errs = append(errs, fmt.Errorf("defaults: %s is negative", v.Type().Field(i).Name))
-		}
-	}
+	errs := negative("", reflect.ValueOf(d))
 	if d.MemoryWarning > 100 || d.Memory > 100 || d.ErrorRate > 1 {
 		errs = append(errs, errors.New("defaults: memory is in percent, and the error rate a share from 0 to 1"))
 	}
 	return errors.Join(errs...)
+}
+
+// negative returns what is negative and must not be, in a struct and in those within it.
+func negative(in string, v reflect.Value) (errs []error) {
+	for i := range v.NumField() {
+		f, name := v.Field(i), in+v.Type().Field(i).Name
+		switch {
+		case f.Kind() == reflect.Struct:
+			errs = append(errs, negative(name+".", f)...)
+		case f.CanInt() && f.Int() == int64(incident.NextBusinessDay) && in == "Acknowledge.":
+		case f.CanInt() && f.Int() < 0 || f.CanFloat() && f.Float() < 0:
+			errs = append(errs, fmt.Errorf("defaults: %s is negative", name))
+		}
+	}
+	return errs
 }

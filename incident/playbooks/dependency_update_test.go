@@ -90,7 +90,7 @@ func TestDependencyUpdate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var asked string
-			incidenttest.TestPlaybook(t, incidenttest.PlaybookHarness{
+			testPlaybook(t, incidenttest.PlaybookHarness{
 				Want: c.want,
 				New: func(t testing.TB) incidenttest.PlaybookCase {
 					p := newPromoted(t)

@@ -78,6 +78,28 @@ func TestEndOfDay(t *testing.T) {
 		"a report that reaches nobody is a failure": {
 			world: evening(func(h *deskHouse) { h.deaf = errDeaf }), want: incident.StateFailed, ends: "the mail server does not answer",
 		},
+		"how old the newest backup is": {
+			world: func(h *deskHouse) {
+				h.Backups = h.platform
+				time.Sleep(12 * time.Hour)
+				if _, err := h.platform.CreateBackup(context.Background(), "noon"); err != nil {
+					panic(err)
+				}
+				time.Sleep(6 * time.Hour)
+			},
+			letter: report, says: []string{"the newest backup, b3 (noon), is 6h0m old"},
+		},
+		"that there is no backup is said": {
+			world:  evening(func(h *deskHouse) { h.Backups = h.platform }),
+			letter: report, says: []string{"there is no backup"},
+		},
+		"backups that cannot be read are not none": {
+			world: evening(func(h *deskHouse) {
+				h.Backups = h.platform
+				h.platform.Fail("Backups", errors.New("gateway"), errors.New("gateway"), errors.New("gateway"))
+			}),
+			letter: report, says: []string{"how old the newest backup is is not known: gateway"}, omits: []string{"there is no backup"},
+		},
 		"something slow is a problem": {
 			world: evening(func(h *deskHouse) {
 				h.shows("performance", health.Healthy, "", health.Measurement{Name: "response_time", Value: 7})

@@ -63,8 +63,12 @@ type Environment struct {
 	Credentials runbook.CredentialStore
 	Rotations   []Rotation
 
+	// Announced returns the maintenances of Canvas that its operator announces and that are not
+	// over; an error means that it could not be read. Nil means that nobody knows of any.
+	Announced func(ctx context.Context) ([]AnnouncedMaintenance, error)
+
 	// Tell tells everyone: the status channel, the stakeholders, the status page. Inform
-	// tells the operators. Draft drafts a mail to a vendor, which a person approves before
+	// tells the operators; what is not urgent may wait with others. Draft drafts a mail to a vendor, which a person approves before
 	// it is sent. Each may be nil: then nobody is told, and the run says so.
 	Tell   func(ctx context.Context, p alert.Post) error
 	Inform func(ctx context.Context, m incident.Message) error
@@ -106,6 +110,16 @@ type Probes struct {
 	WebSocket health.Prober
 	// Security is GET /health/security-metrics: failed sign-ins.
 	Security health.Prober
+}
+
+// An AnnouncedMaintenance is a maintenance of Canvas, as its operator announces it.
+type AnnouncedMaintenance struct {
+	// Key names it, and stays when its times are changed: letters, digits and -.
+	Key string
+	// From and To are when it is planned for.
+	From, To time.Time
+	// Begun says that its operator says that it is under way.
+	Begun bool
 }
 
 // A Rotation renews a credential so that the old one works until the new one is proven.

@@ -117,6 +117,19 @@ func TestLTIConfiguration(t *testing.T) {
 			},
 			why: "Canvas itself does not answer",
 		},
+		"a fault of the platform is waited for": {
+			world: func(c *canvasHouse) {
+				began := time.Now()
+				over := func() bool { return time.Since(began) > 3*time.Minute }
+				c.isDown("platform", func() bool { return !over() }, "major outage")
+				c.loginFailsUntil(over)
+			},
+			why: "the platform itself has a fault",
+			check: func(t testing.TB, _ *canvasHouse, run incident.Run) {
+				assert.Equal(t, incident.StepDone, run.Step("wait-platform").State)
+				assert.Equal(t, incident.StepSkipped, run.Step("put-right").State)
+			},
+		},
 		"a key that is off is for another playbook": {
 			world: func(c *canvasHouse) { c.keys.Add(incident.PlatformKey{ID: "10000000000042"}) },
 			want:  incident.StateFailed,

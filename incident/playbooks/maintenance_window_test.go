@@ -66,7 +66,7 @@ func TestMaintenanceWindow(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			incidenttest.TestPlaybook(t, incidenttest.PlaybookHarness{
+			testPlaybook(t, incidenttest.PlaybookHarness{
 				Want: c.want,
 				New: func(t testing.TB) incidenttest.PlaybookCase {
 					h := newDataHouse(t)
@@ -108,7 +108,7 @@ func (b slowBackups) CreateBackup(ctx context.Context, name string) (incident.Ba
 
 // People see what they approve: the rollback that would be made.
 func TestMaintenanceWindowShowsTheWayBack(t *testing.T) {
-	incidenttest.TestPlaybook(t, incidenttest.PlaybookHarness{
+	testPlaybook(t, incidenttest.PlaybookHarness{
 		New: func(t testing.TB) incidenttest.PlaybookCase {
 			h := newDataHouse(t)
 			h.Defaults.Times, h.Defaults.Recover = 1, time.Minute

@@ -175,7 +175,7 @@ func held(s *incident.Scope) (bool, string) {
 
 // tellNothing is a step that says that a leak is left to people, once a day.
 func (e Environment) tellNothing() incident.Step {
-	return withWhen(e.inform(tellNothingLeft, func(s *incident.Scope) incident.Message {
+	return withWhen(e.warn(tellNothingLeft, func(s *incident.Scope) incident.Message {
 		v, _ := incident.Result[Decision](s, "decide")
 		lines := []string{v.Why + "."}
 		for _, id := range []string{"limit", "tasks"} {

@@ -14,10 +14,9 @@ import (
 // too old are renewed, if it is told to and people approve.
 func MonthlyChecklist(e Environment, dumps Dumps, tools Toolchain) incident.Playbook {
 	steps := []incident.Step{
-		tools.audit("weaknesses"),
+		goingOn(tools.audit("weaknesses")), // it is said that nothing was looked for, and the rest of the list is done
 		byHand("security-updates", "Review security updates and patches", "which of them matter here is a judgement", func(s *incident.Scope) string {
-			found, _ := incident.Result[Report](s, "weaknesses")
-			return "Known weaknesses: " + found.String() + "\nReview them, and the announcements of the platform, of Canvas and of Python. Say in the comment what you decided."
+			return "Known weaknesses: " + knownWeaknesses(s) + "\nReview them, and the announcements of the platform, of Canvas and of Python. Say in the comment what you decided."
 		}),
 		byHand("dependencies", "Update dependencies and libraries", "whether an update is worth its risk is a judgement", func(*incident.Scope) string {
 			return "Start the playbook dependency-update if something is old or weak. Say in the comment which run it was, or that nothing is due."
@@ -30,7 +29,8 @@ func MonthlyChecklist(e Environment, dumps Dumps, tools Toolchain) incident.Play
 		}},
 		look("performance", "Measure the performance", e.Probes.Performance),
 		byHand("performance-review", "Review the performance", "what is slow enough to be worth work is a judgement", func(s *incident.Scope) string {
-			return "Measured now: " + saw(s, "performance").String() + "\nCompare it with the weekly summaries of the month. Say in the comment what is to be done."
+			now := looked(s, "performance")
+			return "Measured now: " + now.String() + now.details() + "\nCompare it with the weekly summaries of the month. Say in the comment what is to be done."
 		}),
 		e.quotaLook("canvas-usage"),
 		byHand("canvas-usage-review", "Review the use of the Canvas API", "what of it is needed is a judgement", func(s *incident.Scope) string {
@@ -88,9 +88,24 @@ func (e Environment) oldSecrets(id string) []incident.Step {
 	return steps
 }
 
+// knownWeaknesses says what the tool found, or that it did not look: nothing that was looked
+// for is something else than nothing that was found.
+func knownWeaknesses(s *incident.Scope) string {
+	if found, ok := incident.Result[Report](s, "weaknesses"); ok {
+		return found.String()
+	}
+	o, _ := s.Outcome("weaknesses")
+	return "not looked for: " + o.Message
+}
+
+// itemTime is how long an item of the checklist waits for a person. All of them together
+// have less than the run, so that one that nobody does keeps none of the others from being
+// done, and the operators from being told.
+const itemTime = 48 * time.Hour
+
 // byHand is an item that a person does, who says what came of it.
 func byHand(id, title, why string, instruction func(s *incident.Scope) string) incident.Step {
-	return incident.Step{ID: id, Title: title, OnFailure: incident.GoOn, Do: incident.Manual{Why: why, Instruction: instruction}}
+	return incident.Step{ID: id, Title: title, OnFailure: incident.GoOn, Do: incident.Manual{Why: why, Instruction: instruction, Within: itemTime}}
 }
 
 // tooOld names the credentials that are too old.
@@ -115,6 +130,9 @@ func checkedText(s *incident.Scope) string {
 		state := "open"
 		if ok && o.Status != incident.Skipped {
 			state = string(o.Status)
+		}
+		if o.Status == incident.Done && o.Message == "" && item.id != "backups" { // which a program does
+			o.Message = "nobody said what came of it"
 		}
 		lines = append(lines, strings.TrimSuffix(fmt.Sprintf("%s: %s: %s", item.title, state, o.Message), ": "))
 	}

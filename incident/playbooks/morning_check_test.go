@@ -29,6 +29,10 @@ func TestMorningCheck(t *testing.T) {
 			world: func(h *deskHouse) { h.say("beta application", down("status 502")) }, want: incident.StateFailed,
 			letter: "beta environment health check failed", says: []string{"unhealthy: status 502"},
 		},
+		"the alert of the environment of the users is one too": {
+			world: func(h *deskHouse) { h.say("application", down("status 502")) }, want: incident.StateFailed,
+			letter: "production environment health check failed", says: []string{"unhealthy: status 502"}, ends: "production, health: unhealthy: status 502",
+		},
 		"what cannot be looked at is not well": {
 			world: func(h *deskHouse) { h.shows("beta application", health.Unknown, "no such host") }, want: incident.StateFailed,
 			letter: summary, says: []string{": 1 not known", "beta, health: unknown: no such host"}, ends: "no such host",

@@ -60,6 +60,26 @@ func (c *canvasHouse) replicas() int {
 	return s.Replicas()
 }
 
+// slowCanvas says that Canvas takes 3 s to answer the application, but not once something is so.
+func (c *canvasHouse) slowCanvas(but func() bool) {
+	c.say("canvas", func() health.Result {
+		if but() {
+			return health.Result{Status: health.Healthy}
+		}
+		return health.Result{Status: health.Degraded, Duration: 3 * time.Second, Message: "it takes 3 s"}
+	})
+}
+
+// hasOneReplica says that there is one replica, twice as much to do as usual, and no setting
+// that would help.
+func (c *canvasHouse) hasOneReplica() {
+	c.runsWith(map[string]string{"ASYNC_WORKERS": "16", "CANVAS_RATE_LIMIT_PER_MINUTE": "60"})
+	c.busy(2)
+	if _, err := c.platform.SetScale(context.Background(), incident.Scale{Regions: []incident.RegionScale{{Replicas: 1}}}); err != nil {
+		panic(err)
+	}
+}
+
 var slowSettings = map[string]string{"ASYNC_WORKERS": "4", "CANVAS_RATE_LIMIT_PER_MINUTE": "600"}
 
 const (
@@ -79,9 +99,13 @@ func TestPerformanceDegradation(t *testing.T) {
 				c.say("activity", func() health.Result {
 					return health.Result{Status: health.Healthy, Measurements: []health.Measurement{{Name: "active_sessions", Value: 240}, {Name: "active_qa_tasks", Value: 31}}}
 				})
+				c.say("database server", func() health.Result {
+					return health.Result{Status: health.Degraded, Cause: health.CauseThreshold, Message: "slowest_query_mean 4200 ms", Measurements: []health.Measurement{{Name: "slowest_query_mean", Value: 4200, Unit: health.Milliseconds}}}
+				})
 			},
 			does: []string{setWorkers, "Redeploy", setWorkers, "Redeploy"},
-			why:  "it takes 7s (limit 5s), and 2.0 % of requests fail (limit 5 %); active_sessions 240; active_qa_tasks 31; Canvas answers within 0s",
+			why: "it takes 7s (limit 5s), and 2.0 % of requests fail (limit 5 %); active_sessions 240; active_qa_tasks 31; " +
+				"the database is not as it should be either: slowest_query_mean 4200 ms; Canvas answers within 0s",
 			check: func(t testing.TB, c *canvasHouse, run incident.Run) {
 				assert.True(t, c.got("ASYNC_WORKERS", "4"))
 				assert.Contains(t, string(run.Step("workers.verdict").Output), "it is well now")
@@ -149,12 +173,7 @@ func TestPerformanceDegradation(t *testing.T) {
 		},
 		"a replica helps against load": {
 			world: func(c *canvasHouse) {
-				c.runsWith(map[string]string{"ASYNC_WORKERS": "16", "CANVAS_RATE_LIMIT_PER_MINUTE": "60"})
-				c.busy(2)
-				_, err := c.platform.SetScale(context.Background(), incident.Scale{Regions: []incident.RegionScale{{Replicas: 1}}})
-				if err != nil {
-					panic(err)
-				}
+				c.hasOneReplica()
 				c.slow(func() bool { return c.replicas() > 1 })
 			},
 			with: map[string]string{"restore": "no"},
@@ -174,6 +193,66 @@ func TestPerformanceDegradation(t *testing.T) {
 			with: map[string]string{"restore": "no"},
 			does: []string{setRate, "Redeploy"},
 			why:  "Canvas answers within 3s; Canvas is the bottleneck, and more workers would press it harder; it takes 3 s",
+		},
+		"a Canvas that is fast again gets as many requests as before": {
+			world: func(c *canvasHouse) {
+				c.runsWith(slowSettings)
+				spared := once(func() bool { return c.got("CANVAS_RATE_LIMIT_PER_MINUTE", "100") })
+				c.slow(spared)
+				c.slowCanvas(spared)
+			},
+			does: []string{setRate, "Redeploy", setRate, "Redeploy"},
+			why:  "Canvas is the bottleneck",
+			check: func(t testing.TB, c *canvasHouse, run incident.Run) {
+				assert.True(t, c.got("CANVAS_RATE_LIMIT_PER_MINUTE", "600"), "calm: the rate is as it was")
+				assert.Equal(t, incident.StepSkipped, run.Step("rate-restored.again").State, run.Step("rate-restored.again").Message)
+				assert.Contains(t, c.posts[len(c.posts)-1].Body, "rate: kept until it was calm")
+			},
+		},
+		"a Canvas that is slow again with as many requests is spared again": {
+			world: func(c *canvasHouse) {
+				c.runsWith(slowSettings)
+				spared := func() bool { return c.got("CANVAS_RATE_LIMIT_PER_MINUTE", "100") }
+				c.slow(spared)
+				c.slowCanvas(spared)
+			},
+			does: []string{setRate, "Redeploy", setRate, "Redeploy", setRate, "Redeploy"},
+			check: func(t testing.TB, c *canvasHouse, _ incident.Run) {
+				assert.True(t, c.got("CANVAS_RATE_LIMIT_PER_MINUTE", "100"))
+				assert.Contains(t, c.posts[len(c.posts)-1].Body, "rate: kept: it is well now")
+			},
+		},
+		"fewer requests that change nothing are as many again at once": {
+			world: func(c *canvasHouse) {
+				c.runsWith(slowSettings)
+				c.slow(never)
+				c.slowCanvas(never)
+			},
+			want: incident.StateFailed,
+			does: []string{setRate, "Redeploy", setRate, "Redeploy"},
+			check: func(t testing.TB, c *canvasHouse, run incident.Run) {
+				assert.True(t, c.got("CANVAS_RATE_LIMIT_PER_MINUTE", "600"))
+				assert.Contains(t, string(run.Step("rate.verdict").Output), "it made no difference that matters")
+			},
+		},
+		"a replica that helped is given back when it is calm": {
+			world: func(c *canvasHouse) {
+				c.hasOneReplica()
+				c.slow(once(func() bool { return c.replicas() > 1 }))
+			},
+			does: []string{"SetScale 2", "SetScale 1"},
+			check: func(t testing.TB, c *canvasHouse, _ incident.Run) {
+				assert.Equal(t, 1, c.replicas())
+				assert.Contains(t, c.posts[len(c.posts)-1].Body, "replicas: kept until it was calm")
+			},
+		},
+		"a replica that is still needed is added again": {
+			world: func(c *canvasHouse) {
+				c.hasOneReplica()
+				c.slow(func() bool { return c.replicas() > 1 })
+			},
+			does:  []string{"SetScale 2", "SetScale 1", "SetScale 2"},
+			check: func(t testing.TB, c *canvasHouse, _ incident.Run) { assert.Equal(t, 2, c.replicas()) },
 		},
 		"an answer that is lost does not lose what was there before": {
 			world: func(c *canvasHouse) {

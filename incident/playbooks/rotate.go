@@ -11,8 +11,8 @@ import (
 
 // rotate is a step that renews one credential: the new one works beside the old one, the
 // application gets it, it is proven to be in use, and only then the old one is made
-// worthless. It is a playbook within.
-func (e Environment) rotate(r Rotation, when incident.Condition) incident.Step {
+// worthless. It is a playbook within. Steps before that end are made only for what is proven.
+func (e Environment) rotate(r Rotation, when incident.Condition, before ...incident.Step) incident.Step {
 	title := "Renew " + r.Name
 	proven := func(s *incident.Scope) (bool, string) {
 		return s.Did("prove"), "the new one is not proven to be in use, and without the old one nothing might work"
@@ -28,10 +28,13 @@ func (e Environment) rotate(r Rotation, when incident.Condition) incident.Step {
 	if r.Redeploys {
 		steps = append(steps, replacing(e.redeploy("deploy", "Deploy, so that the application gets it"), "railway restart --environment "+e.name()))
 	}
+	steps = append(steps, incident.Step{ID: "prove", Title: "See that the new one is in use", Do: incident.Verify{
+		Within: e.Defaults.WithDefaults().Recover, Run: silent(r.Prove),
+	}})
+	for _, s := range before {
+		steps = append(steps, withWhen(s, proven))
+	}
 	steps = append(steps,
-		incident.Step{ID: "prove", Title: "See that the new one is in use", Do: incident.Verify{
-			Within: e.Defaults.WithDefaults().Recover, Run: silent(r.Prove),
-		}},
 		incident.Step{
 			ID: "end", Title: "Make the old one worthless", When: proven, Attempts: 3, Timeout: 15 * time.Minute,
 			Do: incident.Action{

@@ -45,7 +45,7 @@ func TestRotateSecret(t *testing.T) {
 		},
 	} {
 		t.Run(test, func(t *testing.T) {
-			incidenttest.TestPlaybook(t, incidenttest.PlaybookHarness{
+			testPlaybook(t, incidenttest.PlaybookHarness{
 				Want: c.want,
 				New: func(t testing.TB) incidenttest.PlaybookCase {
 					h := newSecurityHouse(t)

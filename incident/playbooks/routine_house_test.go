@@ -92,7 +92,7 @@ func routines(t *testing.T, last string, playbook func(h *deskHouse) incident.Pl
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			incidenttest.TestPlaybook(t, incidenttest.PlaybookHarness{
+			testPlaybook(t, incidenttest.PlaybookHarness{
 				Want: c.want, Repeatable: func(effect string) bool { return effect == "QA task" },
 				New: func(t testing.TB) incidenttest.PlaybookCase {
 					h := newDeskHouse(t)

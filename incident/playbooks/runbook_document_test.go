@@ -50,6 +50,7 @@ func production() (playbooks.Environment, playbooks.Surroundings) {
 			Keep: func(context.Context, string, func(io.Writer) (incident.DumpReceipt, error)) error { return nil },
 			Open: func(context.Context, string) (io.ReadSeekCloser, error) { return nil, incident.ErrNotFound },
 			Live: "live", Rehearsal: "rehearsal",
+			Rehearsals: playbooks.Rehearsals{Connect: func(context.Context, incident.Disposable) (incident.DumpLoader, error) { return p, nil }},
 		},
 		Desk: playbooks.SecurityDesk{
 			Notify: func(context.Context, string, incident.Message) error { return nil },

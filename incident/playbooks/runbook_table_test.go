@@ -88,8 +88,8 @@ var written = []section{
 	{level: 2, title: "Table of Contents", now: "the lists of this document"},
 	{level: 2, title: "System Overview", now: "`incident/playbooks.Environment` is one environment of the system, with all that playbooks may use of it"},
 	{level: 3, title: "Architecture Components", now: "`health/httpprobe` looks at the application, `health/sqlprobe` at the database, `health/redisprobe` at the cache, `canvas/canvasprobe` at Canvas, `lti/doctor` at the LTI configuration; `health.Monitor` does it all the time"},
-	{level: 3, title: "Environment Instances", now: "one `incident/playbooks.Environment` each, with the Canvas instance of its own"},
-	{level: 3, title: "Key URLs", now: "the configuration of the host: `examples/morning` has a sample with all of them"},
+	{level: 3, title: "Environment Instances", now: "one `incident/playbooks.Environment` each, with the Canvas instance of its own; `incident/playbooks.Defaults` has their addresses"},
+	{level: 3, title: "Key URLs", now: "`incident/playbooks.Defaults` has them, and the configuration of the host: `examples/morning` has a sample with all of them"},
 	{level: 2, title: "Daily Operations", playbooks: []string{"morning-check"}, now: "started at 08:00 by `alert/schedule.Runbook`; `examples/morning` is one command that does it"},
 	{level: 3, title: "Morning Health Check Routine", playbooks: []string{"morning-check"}, commands: []string{
 		"./scripts/health-check.sh $env", `./scripts/alert.sh "$env environment health check failed"`, "./scripts/performance-check.sh $env",
@@ -102,7 +102,7 @@ var written = []section{
 		`./scripts/alert.sh "High error count detected: $ERROR_COUNT errors"`,
 	}},
 	{level: 2, title: "Incident Response", now: "`incident.Manager` keeps incidents, `incident.Escalations` calls people, `incident.Runner` carries playbooks out"},
-	{level: 3, title: "Incident Severity Levels", now: "`alert.Severity`, with the times of `incident.DefaultSLAs`"},
+	{level: 3, title: "Incident Severity Levels", now: "`alert.Severity`, with the times of `incident.DefaultSLAs`, which a host overrides in `incident/playbooks.Defaults`"},
 	{level: 4, title: "Severity 1 - Critical (Response: Immediate)", now: "`alert.Critical`: 15 minutes at any hour, by `incident.DefaultSLAs`"},
 	{level: 4, title: "Severity 2 - High (Response: 30 minutes)", now: "`alert.High`: 30 minutes at any hour, by `incident.DefaultSLAs`"},
 	{level: 4, title: "Severity 3 - Medium (Response: 2 hours)", now: "`alert.Medium`: 2 hours, by `incident.DefaultSLAs`", playbooks: []string{"websocket-failures"}},
@@ -194,7 +194,7 @@ var written = []section{
 	{level: 3, title: "Dependency Updates", playbooks: []string{"dependency-update"}, commands: []string{
 		"pip audit", "pip install --upgrade package-name", "./scripts/deploy-test.sh", "pytest tests/security/", "./scripts/deploy-production.sh",
 	}},
-	{level: 2, title: "Contact Information", now: "`incident.DefaultEscalation` has it as a policy and its contacts"},
+	{level: 2, title: "Contact Information", now: "`incident.DefaultEscalation` has it as a policy and its contacts, of which `incident/playbooks.Defaults` may have others"},
 	{level: 3, title: "Escalation Matrix", now: "the four levels of `incident.DefaultEscalation`, called by `incident.Escalations`; who is on duty is said by `incident.Rota`"},
 	{level: 3, title: "Emergency Contacts", now: "`incident.MatrixNumbers` has the numbers, and `incident.DefaultEscalation` calls them after hours"},
 	{level: 3, title: "Communication Channels", now: "`alert/slack`, `alert/email` and `alert/statuspageio` for what users are told, `alert/jira` and `alert/servicenow` for tickets; `alert.Post` is what playbooks tell them"},
@@ -227,6 +227,6 @@ var scripts = []struct{ name, about string }{
 // notYet are the commands for which no step of the playbooks of their section stands, as
 // "section: command", with why. A command that gets one must be taken out.
 var notYet = map[string]string{
-	"Canvas Maintenance Windows: Subscribe to Canvas status updates":   "no step of a run, since it goes on all the time: OnChange of `canvas/canvasprobe.StatusPage` is told when the page says something else, where a host sets it",
-	"Canvas Maintenance Windows: Document Canvas maintenance schedule": "no step of a run: what OnChange is told makes windows of the schedule, `canvas/canvasprobe.Summary.Windows`, where a host sets them",
+	"Canvas Maintenance Windows: Subscribe to Canvas status updates":   "no step of a run, since it goes on all the time: `canvas/canvasprobe.StatusPage` reads the page, and `examples/internal/host` follows it: it lets this playbook begin by the policy of the environment",
+	"Canvas Maintenance Windows: Document Canvas maintenance schedule": "no step of a run: `examples/internal/host` keeps what is announced as maintenance of the checks of Canvas, and the status page shows it",
 }

@@ -23,6 +23,11 @@ type SecurityDesk struct {
 	// cannot reach it, and returns the receipt. It may be called again after a failure,
 	// which takes another bundle. Required by a suspected breach.
 	Preserve func(ctx context.Context, e incident.Evidence) (incident.EvidenceReceipt, error)
+	// Deadline sets a deadline of an incident: [incident.Manager.SetDeadline] is what does it,
+	// once, however often it is called, and never later than it was. It returns the deadline as
+	// it stands, and the incident that has it. Nil means that this host keeps none: people are
+	// told the day then, and that no clock runs.
+	Deadline func(ctx context.Context, id string, o incident.Obligation) (incident.Incident, incident.Deadline, error)
 	// Unusual looks for unusual use of Canvas since a time, compared with the time before
 	// it, as Analyze of package canvas/usage does of its audit log, and returns what it
 	// found, a line each, with persons numbered and not named. It changes nothing. Nil

@@ -68,6 +68,21 @@ func TestSlowTasks(t *testing.T) {
 				assert.True(t, c.got("PARALLEL_PROCESSING_LIMIT", "10"))
 			},
 		},
+		"nothing helps, and everything is as it was": {
+			world: func(c *canvasHouse) {
+				c.runsWith(taskSettings)
+				c.works(never)
+			},
+			want: incident.StateFailed,
+			does: []string{setBatch, "Redeploy", setBatch, "Redeploy", setParallel, "Redeploy", setParallel, "Redeploy", setProgress, "Redeploy", setProgress, "Redeploy"},
+			check: func(t testing.TB, c *canvasHouse, run incident.Run) {
+				for name, value := range taskSettings {
+					assert.True(t, c.got(name, value), name)
+				}
+				assert.Equal(t, incident.StepFailed, run.Step("well").State)
+				assert.Empty(t, c.mails, "nobody is told that tasks are fast enough")
+			},
+		},
 		"what has its value already is not set": {
 			world: func(c *canvasHouse) {
 				c.runsWith(map[string]string{"BATCH_SIZE": "25", "PARALLEL_PROCESSING_LIMIT": "2", "PROGRESS_UPDATE_INTERVAL": "30"})

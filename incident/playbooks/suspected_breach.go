@@ -14,7 +14,8 @@ import (
 )
 
 // SuspectedBreach is the playbook for the suspicion that somebody has broken in. Evidence
-// is preserved before anything is changed; those who answer for security are told at once;
+// is preserved before anything is changed; the time until which a notifiable breach has to be
+// settled is put on the clock of the incident; those who answer for security are told at once;
 // sessions are ended and deployments frozen; and if a person approves, the application is
 // taken off the network, and stays off it.
 func SuspectedBreach(e Environment, desk SecurityDesk) incident.Playbook {
@@ -22,9 +23,10 @@ func SuspectedBreach(e Environment, desk SecurityDesk) incident.Playbook {
 	const first, look, contain, assess = "Tell and preserve", "Investigate", "Contain and isolate", "Assess and notify"
 	isolating := approved("approve-isolation")
 	steps := []incident.Step{
-		withPhase(first, desk.notify("tell-security", e, func(s *incident.Scope) incident.Message {
-			return incident.Message{Title: "Suspected breach of " + e.name(), Text: fmt.Sprintf("%s suspects it since %s. Evidence is being preserved; nothing was changed yet.\n%s", by(s), e.stamp(s.Now), e.notifyUntil(d, s))}
-		})),
+		withPhase(first, desk.deadline("deadline", e)),
+		desk.notify("tell-security", e, func(s *incident.Scope) incident.Message {
+			return incident.Message{Title: "Suspected breach of " + e.name(), Text: fmt.Sprintf("%s suspects it since %s. Evidence is being preserved; nothing was changed yet.\n%s", by(s), e.stamp(s.Now), e.notifyUntil(s))}
+		}),
 		e.inform("tell-operators", func(*incident.Scope) incident.Message {
 			return incident.Message{Title: "Suspected breach of " + e.name(), Text: "Change nothing by hand: evidence is being preserved. Speak about it with those who answer for security only."}
 		}),
@@ -48,20 +50,20 @@ func SuspectedBreach(e Environment, desk SecurityDesk) incident.Playbook {
 			Within: 8 * time.Hour, Why: "what was seen, taken or changed, and whose data it is, is a judgement of people",
 			Instruction: func(s *incident.Scope) string {
 				return "Say in the comment, which is put on the timeline: since when, how they got in, what they could reach, whose data it is, how sure that is.\n" +
-					tracesText(s) + "\n" + e.notifyUntil(d, s) + "\nIf a credential may be known to somebody, run credential-compromise; if it is the developer key, canvas-account-compromise."
+					tracesText(s) + "\n" + e.notifyUntil(s) + "\nIf a credential may be known to somebody, run credential-compromise; if it is the developer key, canvas-account-compromise."
 			},
 		}},
 		desk.notify("tell-assessment", e, func(s *incident.Scope) incident.Message {
 			o, _ := s.Outcome("assess")
 			return incident.Message{Title: "What is known of the suspected breach of " + e.name(), Text: fmt.Sprintf("Assessment: %s\n%s\nOff the network: %v. Sessions ended: %v. Deployments frozen: %v.\n%s",
-				cmp.Or(o.Message, "none was written"), tracesText(s), s.Did("isolate"), s.Did("end-sessions"), s.Did("freeze"), e.notifyUntil(d, s))}
+				cmp.Or(o.Message, "none was written"), tracesText(s), s.Did("isolate"), s.Did("end-sessions"), s.Did("freeze"), e.notifyUntil(s))}
 		}),
 	)
 	return incident.Playbook{
 		Name: "suspected-breach", Environment: e.name(), Title: "Suspected security breach", Severity: alert.Critical,
 		About:      "Something was seen that speaks for somebody having got in who should not be there. The application stays off the network, and deployments frozen, until a person starts it again.",
 		Source:     "Security Incidents, Suspected Security Breach",
-		Parameters: []incident.Parameter{sinceWhen()},
+		Parameters: append([]incident.Parameter{sinceWhen()}, aware()...),
 		Needs:      append(desk.needs(e), incident.Needs("Stopper", e.Stopper), incident.Needs("DeployFreezer", e.Freezer), incident.Needs("Logs", e.Logs)),
 		Phases:     []incident.Phase{{Name: first, Budget: 10 * time.Minute}, {Name: look, Budget: 10 * time.Minute}, {Name: contain}, {Name: assess}},
 		Steps:      steps, Escalation: "those who answer for security, the IT director, and the privacy officer",
@@ -96,18 +98,6 @@ func (e Environment) offline(id string) incident.Step {
 			return nil, errors.New("whether it still answers could not be seen: " + found.String())
 		}},
 	}
-}
-
-// notifyUntil says until when a notifiable breach must have been notified, counted from
-// when those who answer for security were told: what people approve has it in it, and must
-// not change while they are asked.
-func (e Environment) notifyUntil(d Defaults, s *incident.Scope) string {
-	suspected := s.Now
-	if told, ok := s.Outcome("tell-security"); ok {
-		suspected = told.Ended
-	}
-	return fmt.Sprintf("If personal data is concerned, whether the breach must be notified is to be settled within %.0f days: by %s. Once it is known that it must, notify at once.",
-		d.BreachNotice.Hours()/24, e.stamp(suspected.Add(d.BreachNotice)))
 }
 
 // tracesText says what was found, a line each: numbers, and no line of the log.

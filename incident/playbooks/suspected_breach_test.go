@@ -68,7 +68,7 @@ func TestSuspectedBreach(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			incidenttest.TestPlaybook(t, incidenttest.PlaybookHarness{
+			testPlaybook(t, incidenttest.PlaybookHarness{
 				Want: c.want,
 				New: func(t testing.TB) incidenttest.PlaybookCase {
 					h := newSecurityHouse(t)
@@ -106,7 +106,7 @@ func TestSuspectedBreach(t *testing.T) {
 
 // What is taken as evidence is what the environment has, over the time that was asked for.
 func TestSuspectedBreachTakesWhatThereIs(t *testing.T) {
-	incidenttest.TestPlaybook(t, incidenttest.PlaybookHarness{
+	testPlaybook(t, incidenttest.PlaybookHarness{
 		New: func(t testing.TB) incidenttest.PlaybookCase {
 			h := newSecurityHouse(t)
 			h.say("application", until(func() bool { return !h.did("Stop") }, down("connection refused")))
@@ -132,7 +132,7 @@ func TestSuspectedBreachTakesWhatThereIs(t *testing.T) {
 // People see what they approve, and what they have approved stays that, however long they
 // take, also where no evidence says since when it is suspected.
 func TestSuspectedBreachShowsWhatIsApproved(t *testing.T) {
-	incidenttest.TestPlaybook(t, incidenttest.PlaybookHarness{
+	testPlaybook(t, incidenttest.PlaybookHarness{
 		New: func(t testing.TB) incidenttest.PlaybookCase {
 			h := newSecurityHouse(t)
 			h.noEvidence = errors.New("the bucket is not there")

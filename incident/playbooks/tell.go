@@ -31,6 +31,15 @@ func (e Environment) inform(id string, message func(s *incident.Scope) incident.
 	}
 }
 
+// warn is a notice for the operators of what one of them has to do.
+func (e Environment) warn(id string, message func(s *incident.Scope) incident.Message) incident.Step {
+	return e.inform(id, func(s *incident.Scope) incident.Message {
+		m := message(s)
+		m.Urgent = true
+		return m
+	})
+}
+
 // draft is a mail to a vendor that is drafted; a person approves it before it is sent.
 func (e Environment) draft(id, vendor string, message func(s *incident.Scope) incident.Message) incident.Step {
 	return incident.Step{

@@ -3,6 +3,8 @@ package doctor
 import (
 	"context"
 	"crypto/rand"
+	"crypto/rsa"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -54,31 +56,38 @@ func (d *Doctor) tryToken(ctx context.Context, f *facts) attempt {
 			a.scope = f.tool.Scopes[0]
 		}
 	}
-	audience := cfg.Registration.TokenAudience
+	r, err := d.grantRequest(key, address, a.kid, a.scope)
+	if err != nil {
+		return none("%v", err)
+	}
+	a.answer = wait(eventually(ctx, cfg.Timeout, func(ctx context.Context) (answer, error) { return d.ask(ctx, r), nil }))
+	return a
+}
+
+// grantRequest asks for an access token, with an assertion that lives four minutes.
+func (d *Doctor) grantRequest(key *rsa.PrivateKey, address, kid, scope string) (request, error) {
+	r := &d.cfg.Registration
+	audience := r.TokenAudience
 	if audience == "" {
 		audience = address
 	}
 	now := time.Now()
 	token := jwt.NewWithClaims(jwt.SigningMethodRS256, jwt.MapClaims{
-		"iss": cfg.Registration.ClientID, "sub": cfg.Registration.ClientID, "aud": audience,
+		"iss": r.ClientID, "sub": r.ClientID, "aud": audience,
 		"iat": now.Add(-5 * time.Second).Unix(), "exp": now.Add(4 * time.Minute).Unix(), "jti": rand.Text(),
 	})
-	token.Header["kid"] = a.kid
+	token.Header["kid"] = kid
 	assertion, err := token.SignedString(key)
 	if err != nil {
-		return none("the assertion cannot be signed")
+		return request{}, errors.New("the assertion cannot be signed")
 	}
-	get := eventually(ctx, cfg.Timeout, func(ctx context.Context) (answer, error) {
-		return d.ask(ctx, request{
-			method: http.MethodPost, address: address, platform: true, header: http.Header{"Accept": {"application/json"}},
-			form: url.Values{
-				"grant_type": {"client_credentials"}, "scope": {a.scope},
-				"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}, "client_assertion": {assertion},
-			},
-		}), nil
-	})
-	a.answer = wait(get)
-	return a
+	return request{
+		method: http.MethodPost, address: address, platform: true, header: http.Header{"Accept": {"application/json"}},
+		form: url.Values{
+			"grant_type": {"client_credentials"}, "scope": {scope},
+			"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}, "client_assertion": {assertion},
+		},
+	}, nil
 }
 
 // A refusal is what a token endpoint says when it says no (RFC 6749, section 5.2).

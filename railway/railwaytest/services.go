@@ -224,20 +224,34 @@ func serviceConnect(r *request, a args) (any, error) {
 	return w.services.get(a.text("id")).object(), nil
 }
 
-// serviceDelete deletes a service from one environment, and everywhere if none is
-// given.
+// serviceDelete deletes a service: in a fork alone, if that is named, and else in all
+// environments that are no forks, whichever is named. It takes a moment until it is gone.
 func serviceDelete(r *request, a args) (any, error) {
 	w, all, err := r.instances(a, "id")
 	if err != nil {
 		return nil, err
 	}
-	for _, i := range all {
-		w.deleteInstance(i)
-	}
 	v := w.services.get(a.text("id"))
-	if !a.has("environmentId") {
-		v.deleted = w.now
+	if a.has("environmentId") && !all[0].env.ephemeral {
+		all = nil
+		for _, e := range w.environmentsOf(v.project) {
+			if i := e.instances.get(v.id); i != nil && i.deleted.IsZero() && !e.ephemeral {
+				all = append(all, i)
+			}
+		}
 	}
+	w.after(w.lag(), func() {
+		for _, i := range all {
+			w.deleteInstance(i)
+		}
+		left := slices.ContainsFunc(w.environmentsOf(v.project), func(e *environment) bool {
+			i := e.instances.get(v.id)
+			return i != nil && i.deleted.IsZero()
+		})
+		if !left {
+			v.deleted = w.now
+		}
+	})
 	r.s.effect("serviceDelete %s %s", v.id, environmentNames(all))
 	return true, nil
 }

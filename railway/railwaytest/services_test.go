@@ -2,6 +2,7 @@ package railwaytest_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -31,11 +32,19 @@ func TestNoEnvironmentMeansAllOfThem(t *testing.T) {
 		assert.Equal(t, "null", c.command(c.production))
 
 		gone := `query($e:String!,$s:String!){serviceInstance(environmentId:$e,serviceId:$s){id}}`
-		c.must(`mutation($e:String,$id:String!){serviceDelete(environmentId:$e,id:$id)}`, vars{"e": c.beta, "id": c.api})
-		c.refused("ServiceInstance not found", gone, vars{"e": c.beta, "s": c.api})
+		fork := dig(c.must(`mutation($p:String!,$e:String!){environmentCreate(input:{projectId:$p,name:"pr-7",sourceEnvironmentId:$e,ephemeral:true}){id}}`,
+			vars{"p": c.project, "e": c.production}), "environmentCreate", "id")
+		time.Sleep(time.Minute)
+		remove := `mutation($e:String,$id:String!){serviceDelete(environmentId:$e,id:$id)}`
+		c.must(remove, vars{"e": fork, "id": c.api})
+		c.must(gone, vars{"e": fork, "s": c.api}) // it takes a moment
+		time.Sleep(time.Second)
+		c.refused("ServiceInstance not found", gone, vars{"e": fork, "s": c.api})
 		c.must(gone, vars{"e": c.production, "s": c.api})
-		c.must(`mutation($id:String!){serviceDelete(id:$id)}`, vars{"id": c.api})
-		c.refused("ServiceInstance not found", gone, vars{"e": c.production, "s": c.api})
+		c.must(remove, vars{"e": c.beta, "id": c.api})
+		time.Sleep(time.Second)
+		c.refused("ServiceInstance not found", gone, vars{"e": c.beta, "s": c.api})
+		c.refused("ServiceInstance not found", gone, vars{"e": c.production, "s": c.api}) // neither is a fork
 		assert.Empty(t, c.s.Running(c.production, c.web)["nowhere"])
 	})
 }

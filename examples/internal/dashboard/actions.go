@@ -24,6 +24,7 @@ var done = map[string]string{
 	"cancelled":    "It is noted that this was no incident.",
 	"noted":        "The note is on the timeline.",
 	"severity":     "The severity was changed.",
+	"settled":      "The deadline is settled: what you said is on the timeline, and nobody is reminded of it any more.",
 	"escalated":    "The next level of the escalation is being called.",
 	"approved":     "Your approval is recorded.",
 	"denied":       "Your denial is recorded. What was asked for is not done.",
@@ -56,6 +57,10 @@ func (h *Handler) actions() []action {
 	}
 	note := ofIncident("note", "noted", (*request).notedAlready, "text")
 	note.call = "/incidents/{id}/notes"
+	settle := ofIncident("deadlines/{deadline}/settle", "settled", (*request).settledAlready)
+	settle.make = func(c *request) any {
+		return map[string]any{"reason": strings.TrimSpace(strings.ReplaceAll(c.r.PostForm.Get("reason"), "\r\n", "\n")), "void": c.r.PostForm.Get("void") == "yes"}
+	}
 	fork := ofRun("fork", "forked", nil, "step", "reason")
 	fork.back = backOfRun
 	all := []action{
@@ -66,6 +71,7 @@ func (h *Handler) actions() []action {
 		ofIncident("cancel", "cancelled", inState(incident.Cancelled), "reason"),
 		note,
 		ofIncident("severity", "severity", nil, "severity", "reason"),
+		settle,
 		ofIncident("escalate", "escalated", (*request).calledMeanwhile, "comment"),
 		ofApproval("approve", "approved", "plan", "comment"),
 		ofApproval("deny", "denied", "comment"),
@@ -118,6 +124,23 @@ func inState(states ...incident.State) func(c *request) (bool, *problem) {
 		inc, p := c.theIncident()
 		return p == nil && c.may(httpapi.Operate) && slices.Contains(states, inc.State), p
 	}
+}
+
+// settledAlready looks whether somebody has settled the deadline since the form was shown. The
+// same person with the same words has: that is done.
+func (c *request) settledAlready() (bool, *problem) {
+	inc, p := c.theIncident()
+	l, ok := inc.Deadline(c.r.PathValue("deadline"))
+	if p != nil || !ok || l.Open() || !c.may(httpapi.Operate) {
+		return false, p // the API says what is wrong
+	}
+	if l.MovedTo != "" {
+		return false, changed("This deadline goes on in %s. Settle it there.", l.MovedTo)
+	}
+	if l.SettledBy == c.actor.Name && c.now.Sub(l.Settled) < onceFor {
+		return true, nil
+	}
+	return false, changed("%s has settled it on %s: %s", l.SettledBy, c.clock(l.Settled), l.Reason)
 }
 
 // takenMeanwhile looks whether somebody has acknowledged since the form was shown.

@@ -89,7 +89,10 @@ func (c *request) target(a action) string {
 	if call == "" {
 		call = a.path
 	}
-	return strings.Replace(call, "{id}", url.PathEscape(c.r.PathValue("id")), 1)
+	for _, name := range []string{"id", "deadline"} {
+		call = strings.Replace(call, "{"+name+"}", url.PathEscape(c.r.PathValue(name)), 1)
+	}
+	return call
 }
 
 // body returns what is sent to the API.

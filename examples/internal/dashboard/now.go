@@ -23,6 +23,7 @@ type now struct {
 	Head      headline
 	Decisions []*decision
 	Incidents []*trouble
+	Owed      []incident.Incident // that are over, with a deadline that is not
 	Runs      []*progress
 	Checks    []*checks
 	Checked   time.Time
@@ -31,7 +32,7 @@ type now struct {
 	Closed    []incident.Incident
 	Ended     []incident.Run
 
-	KnowsIncidents, KnowsRuns, KnowsDecisions, KnowsSwitch bool
+	KnowsIncidents, KnowsDeadlines, KnowsRuns, KnowsDecisions, KnowsSwitch bool
 	// Key names what is on the page that somebody may act on: while it is the same, the
 	// page need not be loaded again.
 	Key string
@@ -68,6 +69,9 @@ func (c *request) look() *now {
 	lateIncidents := ask(c, "Incidents of the last day", func(ctx context.Context) ([]incident.Incident, error) {
 		return h.incidents(ctx, incident.IncidentQuery{Since: c.now.Add(-lately), Limit: mostIncidents})
 	})
+	withDeadline := ask(c, "Deadlines", func(ctx context.Context) ([]incident.Incident, error) {
+		return h.incidents(ctx, incident.IncidentQuery{Deadlines: true, Limit: mostIncidents})
+	})
 	openRuns := ask(c, "Runs", h.openRuns)
 	lateRuns := ask(c, "Runs of the last day", func(ctx context.Context) ([]incident.Run, error) {
 		return h.runs(ctx, incident.RunQuery{Since: c.now.Add(-lately), Limit: mostRuns})
@@ -80,6 +84,10 @@ func (c *request) look() *now {
 	n.Checks, n.Checked = h.snapshot()
 	incidents, ok := openIncidents()
 	n.KnowsIncidents = ok
+	owing, ok := withDeadline()
+	n.KnowsDeadlines = ok
+	n.Owed = slices.DeleteFunc(owing, func(i incident.Incident) bool { return i.State.Open() })
+	slices.SortStableFunc(n.Owed, func(a, b incident.Incident) int { return firstDue(a).Compare(firstDue(b)) })
 	runs, ok := openRuns()
 	n.KnowsRuns = ok
 	asked, ok := approvals()
@@ -155,6 +163,14 @@ func nextClock(inc incident.Incident) (next *incident.Clock) {
 	return next
 }
 
+// firstDue is when the deadline of an incident is due that is due first, of those that are open.
+func firstDue(inc incident.Incident) time.Time {
+	for _, l := range inc.OpenDeadlines() {
+		return l.Due
+	}
+	return time.Time{}
+}
+
 // headline says how things are.
 func (n *now) headline(at time.Time) headline {
 	h := headline{Tone: "good", Words: "Nothing is wrong that is known", At: at}
@@ -168,6 +184,8 @@ func (n *now) headline(at time.Time) headline {
 		h.worst(n.Incidents)
 	case !n.KnowsIncidents:
 		h.Tone, h.Words = "unknown", "Whether something is wrong is not known"
+	case len(n.Owed) > 0 && at.After(firstDue(n.Owed[0])):
+		h.Tone, h.Words, h.Since = "bad", "A deadline was missed: "+n.Owed[0].Title, firstDue(n.Owed[0])
 	case failing > 0:
 		h.Tone, h.Words = "warn", "No incident is open, and "+counted(failing, "check fails", "checks fail")
 	case unknown > 0:
@@ -188,6 +206,7 @@ func (n *now) headline(at time.Time) headline {
 	}
 	add(mine, "decide", "decision waits for you", "decisions wait for you")
 	add(len(n.Decisions)-mine, "decide", "decision waits for somebody else", "decisions wait for others")
+	add(len(n.Owed), "deadlines", "deadline of what is over", "deadlines of what is over")
 	add(len(n.Runs), "runs", "run under way", "runs under way")
 	add(failing, "checks", "check fails", "checks fail")
 	add(unknown, "checks", "check knows nothing", "checks know nothing")
@@ -227,9 +246,12 @@ func counted(n int, one, many string) string {
 func (n *now) digest(who string) string {
 	var b strings.Builder
 	add := func(parts ...any) { fmt.Fprintln(&b, parts...) }
-	add(who, n.KnowsIncidents, n.KnowsRuns, n.KnowsDecisions, n.KnowsSwitch)
+	add(who, n.KnowsIncidents, n.KnowsDeadlines, n.KnowsRuns, n.KnowsDecisions, n.KnowsSwitch)
 	for _, i := range n.Incidents {
 		add(i.ID, i.Version, len(i.Calls))
+	}
+	for _, i := range n.Owed {
+		add(i.ID, i.Version)
 	}
 	for _, d := range n.Decisions {
 		add(d.Link, d.Q.ID, d.Q.Plan, len(d.Q.Votes), d.WhyNot)

@@ -62,7 +62,7 @@ func (st *stage) collectIncidents(ctx context.Context, h *history) error {
 					h.Incidents[k].Acknowledged = e.At
 				}
 				fallthrough
-			case "opened", "mitigated", "resolved", "reopened":
+			case "opened", "mitigated", "resolved", "reopened", "deadline":
 				h.Acts = append(h.Acts, act{At: e.At, Environment: i.Environment, Kind: "incident-" + e.Kind, Detail: i.ID + " " + i.Title, Text: e.Text})
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -106,4 +107,11 @@ func pairs(n int, seed uint64, kinds []string) (list []scenario) {
 		})
 	}
 	return list
+}
+
+// number is the name of a pair without its faults: pair-007.
+func (s scenario) number() string {
+	i := strings.Index(s.Name, "-") + 1
+	j := strings.Index(s.Name[i:], "-")
+	return s.Name[:i+max(j, 0)]
 }

@@ -77,8 +77,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags := flag.NewFlagSet("drill", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	o := options{}
-	names := flags.String("scenario", "", "the scenarios to run, separated by commas; empty means all")
-	count := flags.Int("pairs", 0, "run so many random pairs of faults instead, and look only for what is forbidden in any case")
+	names := flags.String("scenario", "", "the scenarios to run, separated by commas, or with -pairs which of the pairs: pair-007; empty means all")
+	count := flags.Int("pairs", 0, "draw so many random pairs of faults, run them instead, and look only for what is forbidden in any case")
 	flags.Uint64Var(&o.seed, "seed", 1, "varies cause, order and timing; the same seed gives the same exercise")
 	flags.BoolVar(&o.json, "json", false, "write JSON instead of the table")
 	flags.StringVar(&o.html, "html", "", "write a report with timelines to this `file`")
@@ -99,12 +99,10 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		err = fmt.Errorf("drill: unexpected argument %q; see -h", flags.Arg(0))
 	case *count < 0:
 		err = errors.New("drill: -pairs must not be negative")
-	case *count > 0 && *names != "":
-		err = errors.New("drill: -pairs draws its own scenarios: leave out -scenario")
 	case *count > 0:
-		o.scenarios = pairs(*count, o.seed, kinds())
+		o.scenarios, err = choose(pairs(*count, o.seed, kinds()), *names)
 	default:
-		o.scenarios, err = choose(*names)
+		o.scenarios, err = choose(scenarios(), *names)
 	}
 	if err == nil && o.realtime && len(o.scenarios) != 1 {
 		err = errors.New("drill: -realtime takes hours for all scenarios: choose one with -scenario")
@@ -112,17 +110,21 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	return o, err
 }
 
-// choose returns the scenarios with the names; all if there are none.
-func choose(names string) ([]scenario, error) {
-	all := scenarios()
+// choose returns those of all with the names; all if there are none. A pair may be named
+// without its faults, by its number alone.
+func choose(all []scenario, names string) ([]scenario, error) {
 	if names == "" {
 		return all, nil
 	}
 	var chosen []scenario
 	for name := range strings.SplitSeq(names, ",") {
-		i := slices.IndexFunc(all, func(s scenario) bool { return s.Name == strings.TrimSpace(name) })
-		if i < 0 {
-			return nil, fmt.Errorf("drill: there is no scenario %q; -list shows those there are", strings.TrimSpace(name))
+		name = strings.TrimSpace(name)
+		i := slices.IndexFunc(all, func(s scenario) bool { return s.Name == name || s.Pair && s.number() == name })
+		switch {
+		case i < 0 && all[0].Pair:
+			return nil, fmt.Errorf("drill: there is no pair %q: the %d that are drawn are %s to %s", name, len(all), all[0].number(), all[len(all)-1].number())
+		case i < 0:
+			return nil, fmt.Errorf("drill: there is no scenario %q; -list shows those there are", name)
 		}
 		chosen = append(chosen, all[i])
 	}

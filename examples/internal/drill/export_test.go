@@ -39,6 +39,14 @@ var (
 	Says      = says
 )
 
+// Chosen are the names of the scenarios that a command line chooses.
+func Chosen(o options) (names []string) {
+	for _, s := range o.scenarios {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
 // Report writes the report of results.
 func Report(w io.Writer, results []Result) error { return writeHTML(w, results, 7, time.Second) }
 
@@ -48,4 +56,12 @@ type Run = func(Scenario, uint64, func(string)) *History
 // Reported is an incident that a person reports, with the playbook that they start.
 func Reported(title, playbook string) *declared {
 	return &declared{After: 2 * time.Minute, Title: title, Playbook: playbook, Severity: alert.Critical}
+}
+
+// Bans are the names of what is forbidden in any case.
+func Bans() (names []string) {
+	for _, b := range bans() {
+		names = append(names, b.Name)
+	}
+	return names
 }

@@ -22,7 +22,8 @@ func TestFlags(t *testing.T) {
 		"unknown scenario":      {[]string{"-scenario", "bad-day"}, `there is no scenario "bad-day"; -list shows those there are`},
 		"too many arguments":    {[]string{"bad-deploy"}, `unexpected argument "bad-deploy"`},
 		"negative pairs":        {[]string{"-pairs", "-1"}, "must not be negative"},
-		"pairs of scenarios":    {[]string{"-pairs", "2", "-scenario", "bad-deploy"}, "leave out -scenario"},
+		"a pair not drawn":      {[]string{"-pairs", "2", "-scenario", "pair-003"}, `there is no pair "pair-003": the 2 that are drawn are pair-001 to pair-002`},
+		"pairs of scenarios":    {[]string{"-pairs", "2", "-scenario", "bad-deploy"}, `there is no pair "bad-deploy"`},
 		"everything, for hours": {[]string{"-realtime"}, "choose one with -scenario"},
 		"unknown flag":          {[]string{"-fast"}, "flag provided but not defined"},
 	} {
@@ -38,6 +39,21 @@ func TestFlags(t *testing.T) {
 	for _, want := range []string{"-scenario", "-seed", "-realtime", "-json", "-html", "-list", "-pairs", "Exit status"} {
 		assert.Contains(t, help.String(), want)
 	}
+}
+
+// One pair of many is named by its number, with or without its faults, and is the one that it
+// is among all of them, however many are drawn.
+func TestChoosePairs(t *testing.T) {
+	t.Parallel()
+	all := drill.Pairs(1002, 7, drill.Kinds())
+	for _, name := range []string{"pair-059", all[58].Name} {
+		o, err := drill.Parse([]string{"-pairs", "200", "-seed", "7", "-scenario", "pair-002, " + name}, new(bytes.Buffer))
+		require.NoError(t, err)
+		assert.Equal(t, []string{all[1].Name, all[58].Name}, drill.Chosen(o))
+	}
+	o, err := drill.Parse([]string{"-pairs", "1002", "-seed", "7", "-scenario", "pair-100,pair-1002"}, new(bytes.Buffer))
+	require.NoError(t, err)
+	assert.Equal(t, []string{all[99].Name, all[1001].Name}, drill.Chosen(o))
 }
 
 // Scenarios are data with all that they need; their names are theirs alone.

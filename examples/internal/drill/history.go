@@ -137,8 +137,9 @@ func says() []string { return []string{"slack", "mail", "page", "draft", "announ
 // tells are the kinds of what the host did and people said, which are no acts on the estate.
 func tells() []string {
 	return []string{
-		"incident-opened", "incident-acknowledged", "incident-mitigated", "incident-resolved", "incident-reopened",
+		"incident-opened", "incident-acknowledged", "incident-mitigated", "incident-resolved", "incident-reopened", "incident-deadline",
 		"question", "approved", "denied", "decided", "done-by-hand", "reported", "host-killed", "host-started", "mended", "key-made", "evidence",
+		"canvas-announces", "canvas-moves", "canvas-calls-off", "canvas-away", "canvas-overdue", "canvas-back",
 	}
 }
 

@@ -23,6 +23,7 @@ func scenarios() []scenario {
 	all = append(all, deployScenarios()...)
 	all = append(all, dataScenarios()...)
 	all = append(all, canvasScenarios()...)
+	all = append(all, announcedScenarios()...)
 	all = append(all, ltiScenarios()...)
 	all = append(all, loadScenarios()...)
 	all = append(all, securityScenarios()...)

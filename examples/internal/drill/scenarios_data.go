@@ -63,9 +63,13 @@ func dataScenarios() []scenario {
 			Name: "stale-backup", Title: "The nightly backups stopped, and nobody noticed",
 			Faults: []fault{{Kind: "stale-backup"}}, At: 7 * time.Hour, Watch: 12 * time.Hour, People: people{Mends: []string{"stale-backup"}},
 			Oracle: oracle{
-				Severity: alert.Medium, Required: []rule{{Kind: "slack", Detail: alertChannel, Text: "backup", Why: "Daily Backup Check: how old the last one is"}},
+				Severity: alert.Medium, Required: []rule{
+					{Kind: "slack", Detail: alertChannel, Text: "backup", Why: "Daily Backup Check: how old the last one is"},
+					{Kind: "make-service", Detail: "rehearsal-", Why: "a dump is all that there is: it is restored into a new service"},
+					{Kind: "dump-rehearsed", Detail: "rehearsal-"}, {Kind: "remove-service", Why: "what was made for the rehearsal goes again"},
+				},
 				Allowed:   []rule{{Kind: "dump"}},
-				Forbidden: join(restoring(), unpaged(), none("users are served", "restart", "redeploy", "restart-database")),
+				Forbidden: join(restoring(), unpaged(), none("users are served", "restart", "redeploy", "restart-database", "lose-service")),
 				Detected:  10 * time.Hour, Acknowledged: 2 * time.Hour, Unhurt: true,
 			},
 		},

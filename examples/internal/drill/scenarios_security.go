@@ -17,6 +17,12 @@ func leaked() people {
 	}}
 }
 
+// onTheClock is that the days of a notifiable breach are on the clock of the incident: Privacy
+// Act 1988 (Cth), s 26WH(2).
+func onTheClock() rule {
+	return rule{Kind: "incident-deadline", Text: "notify by", Max: 1, Why: "the 30 days of a notifiable breach run, and somebody is reminded of them"}
+}
+
 func securityScenarios() []scenario {
 	denied := people{Declare: &declared{
 		After: 3 * time.Minute, Title: "Somebody seems to use an account that is not theirs", Playbook: "suspected-breach", Severity: alert.Critical,
@@ -37,6 +43,7 @@ func securityScenarios() []scenario {
 					{Kind: "page", Why: "Suspected Security Breach: alert the security team"},
 					{Kind: "set-variable", Detail: "SECRET_KEY", Why: "rotate compromised credentials"},
 					{Kind: "redeploy", Why: "a restart applies no variable: the old secret would stay"},
+					onTheClock(),
 				},
 				Allowed: []rule{
 					{Kind: "begin"}, {Kind: "prove"}, {Kind: "end"}, {Kind: "set-variable", Detail: "PREVIOUS"}, {Kind: "delete-variable", Detail: "PREVIOUS"},
@@ -54,14 +61,14 @@ func securityScenarios() []scenario {
 		{
 			Name: "isolation-denied", Title: "A breach is suspected, and the person who is asked to isolate says no",
 			Faults: []fault{{Kind: "leaked-credential"}}, At: 16 * time.Hour, Watch: 4 * time.Hour, People: denied,
-			Oracle: oracle{Severity: alert.Critical, Required: []rule{{Kind: "page"}}, Allowed: contained, Forbidden: held, Detected: 5 * time.Minute, Unhurt: true},
+			Oracle: oracle{Severity: alert.Critical, Required: []rule{{Kind: "page"}, onTheClock()}, Allowed: contained, Forbidden: held, Detected: 5 * time.Minute, Unhurt: true},
 		},
 		{
 			Name: "isolation-unanswered", Title: "A breach is suspected at night, and nobody answers",
 			Faults: []fault{{Kind: "leaked-credential"}}, At: 2 * time.Hour, Weekend: true, Watch: 4 * time.Hour, People: silent,
 			Oracle: oracle{
 				Severity: alert.Critical,
-				Required: []rule{{Kind: "page", Min: 3, Why: "Escalation Matrix: the next level is called when nobody answers"}},
+				Required: []rule{{Kind: "page", Min: 3, Why: "Escalation Matrix: the next level is called when nobody answers"}, onTheClock()},
 				Allowed:  contained, Forbidden: held, Detected: 5 * time.Minute,
 			},
 		},
@@ -82,6 +89,7 @@ func canvasAccountScenarios() []scenario {
 		{Kind: "page", Why: "Escalation Matrix: somebody is called"},
 		{Kind: "mail", Detail: security, Text: "is to be settled within 30 days", Why: "the time for a notifiable breach runs from the suspicion"},
 		{Kind: "evidence", Max: 1, Why: "evidence is preserved, once, and before anything is changed"},
+		onTheClock(),
 	}
 	never := none("it is no fault of a deployment, and nothing of it is to be lost", "rollback", "restore", "dump-restored", "stop", "restart-database", "scale", "canvas-refresh")
 	return []scenario{

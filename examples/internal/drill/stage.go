@@ -23,8 +23,11 @@ import (
 	"go.acu.edu.au/runbook/incident/playbooks"
 )
 
-// kinds are all faults that the world has.
-func kinds() []string { return world.Kinds() }
+// kinds are the faults that are drawn at random: all that the world has, but for the one that
+// begins hours after it is announced, when pairs are not watched any more.
+func kinds() []string {
+	return slices.DeleteFunc(world.Kinds(), func(kind string) bool { return kind == world.CanvasAnnounced })
+}
 
 // inBubble runs each exercise in a bubble of virtual time, in which hours pass at once. Several
 // may be run at the same time.
@@ -148,10 +151,10 @@ func (st *stage) start(ctx context.Context, zone *time.Location) error {
 			}
 		}
 	}
-	defaults := playbooks.Defaults{Security: "security@acu.edu.au"}
+	defaults := playbooks.Defaults{Security: "security@acu.edu.au", Escalation: host.RehearsalNumbers()}
 	policies := []incident.AutomationPolicy{{Environment: production, Mode: incident.Act, PerHour: 5}}
 	h, err := host.New(ctx, host.Config{
-		Connections: connections, Channels: st.world.Channels(), People: host.RehearsalPeople(), Numbers: host.RehearsalNumbers(),
+		Connections: connections, Channels: st.world.Channels(), People: host.RehearsalPeople(),
 		Store: store, Alerts: alerts, Runs: runs, Policies: policies, Defaults: defaults, Zone: zone,
 		Playbooks: st.scenario.Playbooks, Evidence: &st.evidence, Seal: st.evidence.seal, Logger: slog.New(slog.DiscardHandler),
 	})

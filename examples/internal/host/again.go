@@ -29,7 +29,7 @@ func (h *Host) tellBack(ctx context.Context, i incident.Incident) {
 	if by := h.tookLately(ctx, i); by != "" && i.Severity != alert.Critical {
 		text += fmt.Sprintf(" %s, who took it last, knows of it: nobody is called anew.", by)
 	}
-	h.tryInform(ctx, i.ID, incident.Message{Title: fmt.Sprintf("%s comes back, for the %s time: %s", i.ID, ordinal(i.Reopens), i.Title), Text: text})
+	h.tryUrge(ctx, i.ID, incident.Message{Title: fmt.Sprintf("%s comes back, for the %s time: %s", i.ID, ordinal(i.Reopens), i.Title), Text: text})
 }
 
 // ordinal says a power of two as a place in a row.
@@ -104,7 +104,7 @@ func (h *Host) makeWay(ctx context.Context, environment string) {
 			if _, told := h.ways.LoadOrStore(held.ID+" "+q.ID+" "+way.Urgent.ID, true); told {
 				return nil
 			}
-			h.tryInform(ctx, held.ID, incident.Message{
+			h.tryUrge(ctx, held.ID, incident.Message{
 				Title: fmt.Sprintf("%s of %s cannot begin: %s has to be answered first", way.Urgent.Title, environment, held.Title),
 				Text:  fmt.Sprintf("Run %s holds %s and waits for a person; it is not put aside, since %s. It asks: %s\nAnswer it, or end it: run %s begins then.", held.ID, environment, way.Why, q.Title, way.Urgent.ID),
 			})

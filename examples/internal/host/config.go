@@ -42,8 +42,6 @@ type Config struct {
 	// planned.
 	RotaStart     string
 	RotaOverrides []incident.RotaOverride
-	// Numbers are the phone numbers of the escalation matrix. All are required.
-	Numbers incident.MatrixNumbers
 
 	// Store keeps incidents, approvals and the record. Required.
 	Store incident.Store
@@ -62,8 +60,9 @@ type Config struct {
 	Policies []incident.AutomationPolicy
 	// KillFile is the path of a file that stops automation while it exists. Optional.
 	KillFile string
-	// Defaults are the limits and values of the procedures. Security, the address of who
-	// answers for security, is required.
+	// Defaults are the limits and values of the procedures, and where people are told: what is
+	// zero is as the runbook has it. Security, the address of who answers for security, and
+	// the phone numbers of Escalation are required.
 	Defaults playbooks.Defaults
 	// Zone is the zone of the people, and of schedules. Nil means Australia/Sydney.
 	Zone *time.Location
@@ -91,7 +90,8 @@ type Config struct {
 	// Retention is how long evidence is kept, whole and without personal data, and incidents
 	// that are closed, with what was asked about them. Its Store, Evidence and Runs are those
 	// of the host. Once a night what is older is removed, and how much that was is on the
-	// record. The zero value has the times of package incident.
+	// record. The zero value has the times of package incident, and a MaxGap of a week: if
+	// the clock has jumped further ahead, nothing is removed and the operators are told.
 	Retention incident.Retention
 
 	// Beat is how often the workers of the application report that they are alive, and
@@ -148,7 +148,14 @@ func (cfg *Config) complete() (errs []error) {
 	if err := cfg.Defaults.Validate(); err != nil {
 		errs = append(errs, err)
 	}
+	cfg.Defaults = cfg.Defaults.WithDefaults()
+	if cfg.Intervals == (Intervals{}) {
+		cfg.Intervals = Intervals(cfg.Defaults.Intervals)
+	}
 	cfg.Retention.Store, cfg.Retention.Evidence, cfg.Retention.Runs = cfg.Store, cfg.Evidence, cfg.Runs
+	if cfg.Retention.MaxGap == 0 {
+		cfg.Retention.MaxGap = 7 * 24 * time.Hour
+	}
 	if cfg.Store != nil {
 		errs = append(errs, cfg.Retention.Validate())
 	}

@@ -84,6 +84,9 @@ type Connection struct {
 	// Dumper makes dumps of the database, off the platform, and Dumps is where they are kept.
 	Dumper incident.Dumper
 	Dumps  playbooks.Dumps
+	// Rehearsal says which database is made for each rehearsal of a restore. Nil makes none:
+	// then the target Dumps.Rehearsal is used, if there is one.
+	Rehearsal *RehearsalDatabase
 	// DumpAt is when a dump is made each day, in the zone of the people. Zero means 02:00.
 	DumpAt health.TimeOfDay
 	// KeepConfiguration keeps an encrypted copy of the configuration of the environment at

@@ -6,8 +6,8 @@
 //	h, err := host.New(ctx, host.Config{
 //		Connections: connections, Channels: channels, Store: store, Runs: runs,
 //		Policies:    []incident.AutomationPolicy{{Environment: "production", Mode: incident.Act}},
-//		Defaults:    playbooks.Defaults{Security: "security@example.edu"},
-//		People:      people, Numbers: numbers,
+//		Defaults:    playbooks.Defaults{Security: "security@example.edu", Escalation: numbers},
+//		People:      people,
 //	})
 //	if err != nil {
 //		return err // everything that is wrong with the configuration

@@ -112,6 +112,7 @@ func (r *reached) reachPlatform(ctx context.Context) error {
 	r.Probes.Platform, r.Provisioner = client.PlatformProber(), client
 	at := railway.Target{Project: c.Project, Environment: c.RailwayEnvironment, Service: c.Service}
 	var errs []error
+	var known []*railway.Service
 	if c.Service != "" {
 		service, err := client.Service(ctx, at)
 		if err == nil {
@@ -123,6 +124,7 @@ func (r *reached) reachPlatform(ctx context.Context) error {
 				r.Credentials = railway.NewCredentials(service)
 			}
 			r.configuration = service.Environment()
+			known = append(known, service)
 		}
 		errs = append(errs, err)
 	}
@@ -131,9 +133,11 @@ func (r *reached) reachPlatform(ctx context.Context) error {
 		database, err := client.Service(ctx, at)
 		if err == nil {
 			r.Database, r.DatabaseScaler, r.Backups = database, database, database
+			known = append(known, database)
 		}
 		errs = append(errs, err)
 	}
+	r.rehearsals(client, known...)
 	return errors.Join(errs...)
 }
 
@@ -141,7 +145,7 @@ func (r *reached) reachPlatform(ctx context.Context) error {
 func (r *reached) reachCanvas() error {
 	c := r.connection
 	if c.StatusPage != nil {
-		r.Probes.CanvasStatus = c.StatusPage
+		r.Probes.CanvasStatus, r.Announced = c.StatusPage, announced(c.StatusPage)
 	}
 	if c.Canvas.BaseURL == "" {
 		return nil

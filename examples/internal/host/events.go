@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.acu.edu.au/runbook/alert/schedule"
@@ -26,7 +27,7 @@ func (h *Host) onOpened(ctx context.Context, i incident.Incident, b incident.Bin
 func (h *Host) consider(ctx context.Context, i incident.Incident, automatic bool) {
 	if _, err := h.automation.Consider(ctx, h.runner, i, automatic); err != nil {
 		h.cfg.Logger.WarnContext(ctx, "whether a playbook begins by itself could not be decided", "incident", i.ID, "error", err)
-		h.tryInform(ctx, i.ID, incident.Message{Title: "A person has to begin " + i.Playbook + " for " + i.ID, Text: "It was to begin by itself, and did not: " + err.Error()})
+		h.tryUrge(ctx, i.ID, incident.Message{Title: "A person has to begin " + i.Playbook + " for " + i.ID, Text: "It was to begin by itself, and did not: " + err.Error()})
 	}
 	h.makeWay(ctx, i.Environment)
 }
@@ -36,7 +37,7 @@ func (h *Host) onClock(ctx context.Context, i incident.Incident, c incident.Cloc
 	if c.Told < 100 {
 		return
 	}
-	h.tryInform(ctx, i.ID, incident.Message{Title: fmt.Sprintf("%s: the time to %s it is over", i.ID, c.Kind), Text: i.Title})
+	h.tryUrge(ctx, i.ID, incident.Message{Title: fmt.Sprintf("%s: the time to %s it is over", i.ID, c.Kind), Text: i.Title})
 }
 
 // onEvent follows runs: it notes them at their incident, tells the operators what people are
@@ -54,19 +55,27 @@ func (h *Host) onEvent(ctx context.Context, e incident.Event) {
 		}
 	case incident.EventAsked:
 		h.makeWay(ctx, e.Environment) // a more severe one may wait behind it
-		h.tryInform(ctx, e.Run, incident.Message{Title: fmt.Sprintf("%s %s waits for a person: %s", e.Environment, e.Playbook, e.Question.Title), Text: e.Question.Text + "\n\nRun " + e.Run + ", question " + e.Question.ID})
+		h.tryUrge(ctx, e.Run, incident.Message{Title: fmt.Sprintf("%s %s waits for a person: %s", e.Environment, e.Playbook, e.Question.Title), Text: e.Question.Text + "\n\nRun " + e.Run + ", question " + e.Question.ID})
 	case incident.EventDecided:
+		if givesUp(e) {
+			h.given.Store(e.Run, true)
+		}
 		if e.Incident != "" && e.Actor != "" && e.Actor != "runbook" {
 			if err := h.escalations.Progress(ctx, e.Incident, e.Actor); err != nil && !errors.Is(err, incident.ErrNotFound) && !errors.Is(err, incident.ErrStale) {
 				h.cfg.Logger.WarnContext(ctx, "that somebody works on an incident is not noted", "incident", e.Incident, "error", err)
 			}
 		}
 	case incident.EventEnded:
-		if failed(e) {
-			h.tryInform(ctx, e.Run, incident.Message{Title: e.Text, Text: "Run " + e.Run})
+		_, given := h.given.LoadAndDelete(e.Run)
+		switch m := (incident.Message{Title: e.Text, Text: "Run " + e.Run}); {
+		case !failed(e):
+		case given, e.Incident == "": // who gave it up, or began it, knows; a routine tells what it found
+			h.tryInform(ctx, e.Run, m)
+		default:
+			h.tryUrge(ctx, e.Run, m)
 		}
 	case incident.EventTwice:
-		h.tryInform(ctx, e.Run, incident.Message{Title: e.Text, Text: "Run " + e.Run})
+		h.tryUrge(ctx, e.Run, incident.Message{Title: e.Text, Text: "Run " + e.Run})
 	}
 }
 
@@ -76,6 +85,23 @@ func failed(e incident.Event) bool {
 		State incident.RunState `json:"state"`
 	}
 	return json.Unmarshal(e.Data, &end) == nil && end.State != incident.StateSucceeded
+}
+
+// givesUp reports whether a person decided that a run ends.
+func givesUp(e incident.Event) bool {
+	var decided struct {
+		Answer string `json:"answer"`
+	}
+	if e.Actor == "" || e.Actor == "runbook" || json.Unmarshal(e.Data, &decided) != nil {
+		return false
+	}
+	return slices.Contains([]string{incident.AnswerAbort, incident.AnswerDeny, incident.AnswerUndo}, decided.Answer)
+}
+
+// tryUrge tells the operators what one of them has to do, and logs if that fails.
+func (h *Host) tryUrge(ctx context.Context, about string, m incident.Message) {
+	m.Urgent = true
+	h.tryInform(ctx, about, m)
 }
 
 // tryInform informs the operators, and logs if that fails.

@@ -36,6 +36,7 @@ type Host struct {
 	runner      *incident.Runner
 	escalations *incident.Escalations
 	scheduler   *schedule.Scheduler
+	canvas      *canvasWindows
 
 	mu       sync.Mutex
 	watching bool
@@ -44,6 +45,7 @@ type Host struct {
 	end      context.CancelFunc
 	working  sync.WaitGroup
 	ways     sync.Map // of whom the operators were told who waits for them
+	given    sync.Map // the runs that a person has given up
 }
 
 // New makes a host, or returns everything that is wrong with cfg. Where a connection names
@@ -81,6 +83,7 @@ func New(ctx context.Context, cfg Config) (*Host, error) {
 	if err == nil {
 		errs = append(errs, h.watchItself())
 	}
+	h.canvas = newCanvasWindows(h)
 	h.scheduler, err = schedule.New(schedule.Config{Schedules: h.schedules(), Zone: cfg.Zone, Ledger: cfg.Ledger, Logger: cfg.Logger, OnRun: h.scheduled})
 	errs = append(errs, err)
 	if err := errors.Join(errs...); err != nil {
@@ -158,8 +161,8 @@ const comesBack = 2 * time.Hour
 // managerConfig says which alerts become incidents, and what follows.
 func (h *Host) managerConfig() incident.ManagerConfig {
 	cfg := incident.ManagerConfig{
-		Store: h.cfg.Store, Bindings: h.bindings(), SLAs: incident.DefaultSLAs(h.cfg.Calendar), AutoResolve: true, ReopenWithin: comesBack, Zone: h.cfg.Zone, Logger: h.cfg.Logger,
-		Acknowledger: h.router, Poster: h, Ticketer: h.cfg.Channels.Tickets,
+		Store: h.cfg.Store, Bindings: h.bindings(), SLAs: h.cfg.Defaults.Acknowledge.SLAs(h.cfg.Calendar), AutoResolve: true, ReopenWithin: comesBack, Zone: h.cfg.Zone, Logger: h.cfg.Logger,
+		Acknowledger: h.router, Poster: h, Ticketer: h.cfg.Channels.Tickets, Remind: h.remind,
 		Hooks: incident.ManagerHooks{OnOpened: h.onOpened, OnReopened: h.onReopened, OnChanged: h.cfg.Hooks.OnIncident, OnClock: h.onClock},
 	}
 	if h.escalations != nil {

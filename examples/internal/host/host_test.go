@@ -60,9 +60,9 @@ func onStage(t *testing.T, change func(*host.Config), test func(s *stage)) {
 func (s *stage) config() host.Config {
 	return host.Config{
 		Connections: s.world.Connections(), Channels: s.world.Channels(), Store: s.store, Runs: incident.NewMemoryRuns(incident.MemoryRunsConfig{}),
-		People: host.RehearsalPeople(), Numbers: host.RehearsalNumbers(),
+		People:   host.RehearsalPeople(),
 		Policies: []incident.AutomationPolicy{{Environment: "production", Mode: incident.Act, PerHour: 20}},
-		Defaults: playbooks.Defaults{Security: "security@example.edu"}, Logger: slog.New(slog.DiscardHandler),
+		Defaults: playbooks.Defaults{Security: "security@example.edu", Escalation: host.RehearsalNumbers()}, Logger: slog.New(slog.DiscardHandler),
 		Evidence: new(incidenttest.EvidenceStore), Pseudonyms: runbook.NewSecret("a key of pseudonyms"),
 	}
 }

@@ -25,6 +25,7 @@ func (h *Host) watch(ctx context.Context) error {
 		return fmt.Errorf("host: %w", err)
 	}
 	h.watching = true
+	h.canvas.begin(ctx)
 	return nil
 }
 
@@ -68,6 +69,7 @@ func (h *Host) Start(ctx context.Context) error {
 			return fmt.Errorf("host: %w", err)
 		}
 	}
+	h.canvas.leading.Store(true)
 	return nil
 }
 
@@ -82,6 +84,7 @@ func (h *Host) Stop(ctx context.Context) error {
 		h.end()
 		defer h.working.Wait()
 	}
+	h.canvas.stop()
 	return errors.Join(h.scheduler.Stop(ctx), h.monitor.Stop(ctx), h.engine.Stop(ctx), h.manager.Stop(ctx), h.cfg.Runs.Close(ctx), h.router.Stop(ctx))
 }
 

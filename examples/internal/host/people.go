@@ -142,7 +142,7 @@ func (cfg *Config) callPeople() *calls {
 // People are called for the environment of the users, and for what somebody reports without
 // saying where. What happens elsewhere is in the chat.
 func (c *calls) policy(cfg *Config, users string, post func(ctx context.Context, p alert.Post, targets ...string) error) incident.EscalationPolicy {
-	policy, contacts, err := incident.DefaultEscalation(cfg.Numbers, calendarName)
+	policy, contacts, err := incident.DefaultEscalation(cfg.Defaults.Escalation, calendarName)
 	if err != nil {
 		c.errs = append(c.errs, err)
 		return policy

@@ -10,15 +10,6 @@ import (
 	"go.acu.edu.au/runbook/incident"
 )
 
-// Where the runbook tells people.
-const (
-	chatAlerts  = "#qa-automation-alerts"
-	chatStatus  = "#qa-automation-status"
-	mailOnCall  = "on-call-team@acu.edu.au"
-	mailUpdates = "qa-automation-alerts@acu.edu.au"
-	mailDevelop = "dev-team@acu.edu.au" // of the escalation matrix
-)
-
 // The names of the targets of the router. Those of vendors are the names of their contacts
 // in the escalation matrix.
 const (
@@ -35,12 +26,17 @@ const (
 	targetDevelop   = "mail-development"
 )
 
-// vendors are those who are written to only when a person has approved it, with the names by
-// which playbooks call them.
-var vendors = map[string]struct{ target, mail string }{
-	"Canvas support":               {"canvas-support", "support@instructure.com"},
-	"Railway support":              {"railway-support", "support@railway.app"},
-	"the administrators of Canvas": {"canvas-admin-draft", "canvas-admin@acu.edu.au"},
+// A vendor is somebody who is written to only when a person has approved it.
+type vendor struct{ target, mail string }
+
+// vendors are those there are, by the names by which playbooks call them.
+func (h *Host) vendors() map[string]vendor {
+	m := h.cfg.Defaults.Escalation.Mail
+	return map[string]vendor{
+		"Canvas support":               {"canvas-support", m.CanvasSupport},
+		"Railway support":              {"railway-support", m.RailwaySupport},
+		"the administrators of Canvas": {"canvas-admin-draft", m.CanvasAdministrators},
+	}
 }
 
 // newRouter makes the router: alerts go to the manager of incidents and to the operators,
@@ -48,7 +44,7 @@ var vendors = map[string]struct{ target, mail string }{
 // alert of production, the phone of the operations team rings instead: somebody is told
 // also when the store is away.
 func (h *Host) newRouter() (*alert.Router, error) {
-	cfg := h.cfg
+	cfg, to := h.cfg, h.cfg.Defaults.Channels
 	var errs []error
 	var targets []alert.Target
 	add := func(t alert.Target, n alert.Notifier, err error) {
@@ -59,20 +55,20 @@ func (h *Host) newRouter() (*alert.Router, error) {
 		t.Notifier = n
 		targets = append(targets, t)
 	}
-	chat, err := cfg.Channels.chat(chatAlerts)
+	chat, err := cfg.Channels.chat(to.AlertsChat)
 	add(alert.Target{Name: targetChat, Fallback: targetMail}, chat, err)
 	add(alert.Target{Name: targetDesk, Audience: alert.Everyone, Fallback: targetDeskMail}, chat, err)
-	mail, err := cfg.Channels.mail(mailOnCall)
+	mail, err := cfg.Channels.mail(to.AlertsMail)
 	add(alert.Target{Name: targetDeskMail, Audience: alert.Everyone}, mail, err)
 	add(alert.Target{Name: targetMail}, without(mail, alert.KindUpdate), err)
-	develop, err := cfg.Channels.mail(mailDevelop)
+	develop, err := cfg.Channels.mail(cfg.Defaults.Escalation.Mail.Development)
 	add(alert.Target{Name: targetDevelop, Audience: alert.Everyone}, develop, err)
-	phone, err := cfg.Channels.phone(cfg.Numbers.Operations)
+	phone, err := cfg.Channels.phone(cfg.Defaults.Escalation.Operations)
 	add(alert.Target{Name: targetPhone, Pages: true}, phone, err)
 	add(alert.Target{Name: targetIncidents, RemindAfter: -1, Fallback: targetPhone, PerSecond: 100, Burst: 100}, alert.NotifierFunc(h.toManager), nil)
-	status, err := cfg.Channels.chat(chatStatus)
+	status, err := cfg.Channels.chat(to.StatusChat)
 	add(alert.Target{Name: targetStatus, Audience: alert.Everyone}, status, err)
-	updates, err := cfg.Channels.mail(mailUpdates)
+	updates, err := cfg.Channels.mail(to.StatusMail)
 	add(alert.Target{Name: targetUpdates, Audience: alert.Everyone}, updates, err)
 	if cfg.Channels.StatusPage != nil {
 		add(alert.Target{Name: targetPage, Audience: alert.Everyone}, cfg.Channels.StatusPage, nil)
@@ -81,7 +77,7 @@ func (h *Host) newRouter() (*alert.Router, error) {
 		security, err := cfg.Channels.mail(cfg.Defaults.Security)
 		add(alert.Target{Name: targetSecurity, Audience: alert.Everyone}, security, err)
 	}
-	for _, v := range vendors {
+	for _, v := range h.vendors() {
 		n, err := cfg.Channels.mail(v.mail)
 		add(alert.Target{Name: v.target, Audience: alert.Everyone, NeedsApproval: true}, n, err)
 	}
@@ -92,10 +88,16 @@ func (h *Host) newRouter() (*alert.Router, error) {
 			{Name: "chat", Targets: []string{targetChat}, GroupBy: []string{"environment"}, Update: 15 * time.Minute, Continue: true},
 			{Name: "mail", Match: alert.Matcher{Environments: []string{h.users.Name, ""}}, Targets: []string{targetMail}, GroupBy: []string{"environment", labelProcedure}},
 		},
-		Hooks: alert.RouterHooks{OnDelivery: cfg.Hooks.OnDelivery},
+		// Both write to one channel.
+		Limits: []alert.Limit{{Targets: []string{targetChat, targetDesk}, Most: mostMessages}},
+		Hooks:  alert.RouterHooks{OnDelivery: cfg.Hooks.OnDelivery},
 	})
 	return router, errors.Join(append(errs, err)...)
 }
+
+// mostMessages is how many messages the operators read in an hour at one address. What is
+// over it and can wait becomes fewer messages; see [alert.Limit].
+const mostMessages = 20
 
 // others are the names of the environments without users.
 func (h *Host) others() (names []string) {
@@ -140,10 +142,11 @@ func (h *Host) Post(ctx context.Context, p alert.Post, targets ...string) error 
 	return h.router.Post(ctx, p, targets...)
 }
 
-// inform tells the operators something that is no alert: that a person is asked, that a
-// report failed. What is said again under one title is one thread.
+// inform tells the operators something that is no alert: what was done, what a report found.
+// What is not urgent may wait while there is much to tell. What is said again under one title
+// is one thread.
 func (h *Host) inform(ctx context.Context, about string, m incident.Message) error {
-	return h.router.Post(ctx, alert.Post{ID: alert.Key("inform", about, m.Title, ""), Title: m.Title, Body: m.Text, By: "runbook", Last: true}, targetDesk)
+	return h.router.Post(ctx, alert.Post{ID: alert.Key("inform", about, m.Title, ""), Title: m.Title, Body: m.Text, By: "runbook", Last: true, Urgent: m.Urgent}, targetDesk)
 }
 
 // defect tells the development team of what nobody else can mend.
@@ -152,14 +155,14 @@ func (h *Host) defect(ctx context.Context, about string, m incident.Message) err
 }
 
 // draft drafts a mail to a vendor, and tells the operators that it waits for one of them.
-func (h *Host) draft(ctx context.Context, vendor string, m incident.Message) error {
-	v, ok := vendors[vendor]
+func (h *Host) draft(ctx context.Context, to string, m incident.Message) error {
+	v, ok := h.vendors()[to]
 	if !ok {
-		return fmt.Errorf("host: there is no address of %q: add it to the vendors", vendor)
+		return fmt.Errorf("host: there is no address of %q: add it to the vendors", to)
 	}
-	id := alert.Key("draft", vendor, m.Title, "")
+	id := alert.Key("draft", to, m.Title, "")
 	if err := h.router.Post(ctx, alert.Post{ID: id, Title: m.Title, Body: m.Text, By: "runbook", Last: true}, v.target); err != nil {
 		return err
 	}
-	return h.inform(ctx, "draft", incident.Message{Title: "A mail to " + vendor + " waits for approval: " + m.Title, Text: m.Text})
+	return h.inform(ctx, "draft", incident.Message{Title: "A mail to " + to + " waits for approval: " + m.Title, Text: m.Text, Urgent: true})
 }

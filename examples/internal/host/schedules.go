@@ -24,6 +24,12 @@ func (h *Host) schedules() []schedule.Schedule {
 		BackupCheck:      h.begin("backup-verification", h.environments...),
 		MonthlyChecklist: h.begin("monthly-checklist", h.users),
 	})
+	at := h.cfg.Defaults.Reports
+	for i, t := range map[string]health.TimeOfDay{"backup-check": at.Backups, "morning-summary": at.Morning, "end-of-day": at.EndOfDay, "weekly-summary": at.Weekly, "monthly-checklist": at.Monthly} {
+		if n := slices.IndexFunc(all, func(s schedule.Schedule) bool { return s.Name == i }); n >= 0 {
+			all[n].At = t
+		}
+	}
 	for _, r := range h.environments {
 		if r.Dumper != nil && r.connection.Dumps.Keep != nil {
 			all = append(all, schedule.Schedule{Name: "dump-" + r.Name, At: cmp.Or(r.connection.DumpAt, health.At(2, 0)), Timeout: dumpTime, Do: r.dump})

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -26,6 +27,9 @@ func (h *Host) desk(r *reached) playbooks.SecurityDesk {
 			return h.router.Post(ctx, alert.Post{ID: alert.Key("security", r.Name, m.Title, ""), Title: m.Title, Body: m.Text, By: "runbook"}, targetSecurity)
 		},
 	}
+	desk.Deadline = func(ctx context.Context, id string, o incident.Obligation) (incident.Incident, incident.Deadline, error) {
+		return h.manager.SetDeadline(ctx, id, o) // which is made after the playbooks
+	}
 	if h.cfg.Evidence != nil {
 		desk.Preserve = h.preserve
 	}
@@ -33,6 +37,19 @@ func (h *Host) desk(r *reached) playbooks.SecurityDesk {
 		desk.Unusual = func(ctx context.Context, since time.Time) ([]string, error) { return unusual(ctx, r.audit, since) }
 	}
 	return desk
+}
+
+// remind tells those who answer for security of a deadline, and the operators, who have to find
+// somebody, when it is about to be missed or was: they are told no more than that there is one.
+func (h *Host) remind(ctx context.Context, r incident.Reminder) error {
+	id, l := r.Incident.ID, r.Deadline
+	if l.Told == incident.DeadlineLastDay || l.Told == incident.DeadlineOver {
+		h.tryUrge(ctx, id, incident.Message{Title: fmt.Sprintf("%s: %s", id, l.Line(time.Now(), h.cfg.Zone)), Text: "Those who answer for security know what it is about. A person settles it, with a reason."})
+	}
+	return h.router.Post(ctx, alert.Post{
+		ID: alert.Key("deadline", id, l.Name, ""), Title: fmt.Sprintf("%s: %s", id, l.Line(time.Now(), h.cfg.Zone)), By: "runbook",
+		Body: r.Text + "\n\nTo be told: " + cmp.Or(l.Tell, "those who answer for security") + ". It goes on until a person settles it with a reason, also when the incident is over.",
+	}, targetSecurity)
 }
 
 // preserve takes evidence, with the timeline and the decisions, and keeps it.

@@ -11,6 +11,7 @@ import (
 
 	"go.acu.edu.au/runbook/alert"
 	"go.acu.edu.au/runbook/health"
+	"go.acu.edu.au/runbook/incident/playbooks"
 )
 
 // labelInput is the label of a check that names the input of its results.
@@ -33,9 +34,7 @@ type Intervals struct {
 }
 
 // RunbookIntervals are those of the runbook.
-func RunbookIntervals() Intervals {
-	return Intervals{Application: everyApplication, Canvas: everyCanvas, Database: everyDatabase, Performance: everyPerformance}
-}
+func RunbookIntervals() Intervals { return Intervals(playbooks.RunbookDefaults().Intervals) }
 
 // Check returns what is wrong with each interval that is not zero, by its name as in
 // "application".
@@ -229,6 +228,8 @@ func (f *feed) result(ctx context.Context, s health.State) {
 	}
 	last := s.Last
 	switch {
+	case !s.Until.IsZero() && last.Status != health.Healthy && last.Status != health.Degraded:
+		return // it was announced, or planned: it is worked on, and the mode without Canvas is on for it
 	case last.Status == health.Maintenance && input == inputCanvas:
 		to.Result(true, last.Message) // on purpose, but not ours: people are told, and the application leaves it alone
 	case s.Status == health.Maintenance && !last.Status.OK(): // it is worked on

@@ -25,14 +25,14 @@ func (e *environment) canvasToken() string { return "1~" + e.secret(4) }
 // newCanvas makes the Canvas of an environment: the tool's key and registration, the user
 // of the token, a course for tests.
 func (e *environment) newCanvas() error {
-	s := &canvastest.Server{TestCluster: e.name != "production", Seed: e.w.cfg.Seed + 1, Load: canvastest.Load{Latency: 80 * time.Millisecond, Jitter: 0.3}, KeepRequests: -1}
+	s := &canvastest.Server{TestCluster: e.name != "production", Seed: e.w.cfg.Seed + 1, Load: canvastest.Load{Latency: 80 * time.Millisecond, Jitter: 0.3}, KeepRequests: -1, KeySet: e.fetchKeySet}
 	e.canvas = s
 	user := s.Add(canvastest.Users, canvastest.RootAccount, canvastest.Object{"name": "QA Automation"})
 	s.MakeAdmin(user)
 	e.tokenUser = user
 	s.AddToken(canvastest.Token{Text: e.canvasToken(), User: user, Purpose: "QA automation"})
 	base := "https://" + e.application
-	s.Add(canvastest.DeveloperKeys, canvastest.RootAccount, canvastest.Object{"id": developerKey, "name": "QA Automation", "is_lti_key": true, "last_used_at": time.Now().Add(-time.Minute)})
+	s.Add(canvastest.DeveloperKeys, canvastest.RootAccount, canvastest.Object{"id": developerKey, "name": "QA Automation", "is_lti_key": true, "last_used_at": time.Now().Add(-time.Minute), "public_jwk_url": base + "/.well-known/jwks.json", "scopes": []string{ltitest.ScopeMembership}})
 	s.Add(canvastest.Registrations, canvastest.RootAccount, canvastest.Object{"name": "QA Automation", "developer_key_id": developerKey, "configuration": canvastest.Object{
 		"title": "QA Automation", "description": nil, "custom_fields": canvastest.Object{}, "target_link_uri": base + "/lti/launch", "domain": e.application, "tool_id": nil,
 		"privacy_level": "public", "oidc_initiation_url": base + "/lti/login", "oidc_initiation_urls": canvastest.Object{}, "public_jwk": nil,

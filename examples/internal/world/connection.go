@@ -43,6 +43,6 @@ func (e *environment) connection() host.Connection {
 		Rotate:     map[string]string{"SECRET_KEY": "SECRET_KEY_PREVIOUS"},
 		Rotations:  []playbooks.Rotation{e.rotation()},
 		Compromise: playbooks.CanvasCredentials{ClientID: e.prefix() + "CLIENT_ID", Rotations: []string{e.keyVariable()}},
-		Dumper:     e.dumps, Dumps: e.dumps.store(), Migrator: e,
+		Dumper:     e.dumps, Dumps: e.dumps.store(), Rehearsal: e.dumps.rehearsal(), Migrator: e,
 	}
 }

@@ -41,6 +41,11 @@
 //	disk-filling       the disk of the database fills up
 //	canvas-throttled   dear requests, a large run of tasks, and another program with our token
 //	canvas-maintenance an announced maintenance
+//	canvas-maintenance-announced
+//	                   a maintenance that is announced six hours ahead, and is then as was said
+//	                   (as-announced); or, if that is asked for, runs over its end (over), has its
+//	                   end put off while it lasts (longer), is moved by an hour (moved) or called
+//	                   off (called-off)
 //	canvas-account     a stranger uses the token of the tool in Canvas, until its developer key is
 //	                   switched off: it shows in page views, sign-ins and changes of courses
 //	canvas-down        an outage of Canvas, which its makers admit after a while
@@ -73,7 +78,9 @@
 // database: dump, dump-restored (the target), migrate. Of credentials: begin, prove, end
 // (the name). Messages: slack (the channel), mail (the address), page (the number), with
 // what they say as the text; secret-told (where, and which) after one that has a secret in it.
-// Of others: mended (the fault).
+// Of others: mended (the fault). Of the makers of Canvas, about a maintenance that they
+// announced: canvas-announces, canvas-moves, canvas-calls-off, canvas-away,
+// canvas-overdue, canvas-back.
 //
 // # Time, concurrency and cost
 //

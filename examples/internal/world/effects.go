@@ -46,7 +46,7 @@ func (e *environment) canvasNow() canvasState {
 
 // canvasAway reports whether Canvas does not answer.
 func (e *environment) canvasAway() bool {
-	return e.fault(CanvasDown) != nil || e.fault(CanvasMaintenance) != nil
+	return e.fault(CanvasDown) != nil || e.fault(CanvasMaintenance) != nil || e.announcedAway()
 }
 
 // leavesCanvasAlone reports whether the application is in its maintenance mode.

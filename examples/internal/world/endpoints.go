@@ -249,7 +249,7 @@ func (e *environment) canvasReply(instance string) answer {
 	status, code, canvasCode, took := "healthy", http.StatusOK, http.StatusOK, 84.5
 	switch refused := e.launchesRefused(); {
 	case instance != e.instance:
-	case e.fault(CanvasMaintenance) != nil:
+	case e.fault(CanvasMaintenance) != nil, e.announcedAway():
 		status, canvasCode = "maintenance", http.StatusServiceUnavailable
 	case e.fault(CanvasDown) != nil:
 		status, code, canvasCode = "unhealthy", http.StatusServiceUnavailable, http.StatusInternalServerError

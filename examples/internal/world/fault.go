@@ -17,6 +17,7 @@ const (
 	BadDeploy         = "bad-deploy"
 	BlockedQueries    = "blocked-queries"
 	CanvasAccount     = "canvas-account"
+	CanvasAnnounced   = "canvas-maintenance-announced"
 	CanvasDown        = "canvas-down"
 	CanvasMaintenance = "canvas-maintenance"
 	CanvasThrottled   = "canvas-throttled"
@@ -95,6 +96,8 @@ type fault struct {
 	seen                            bool // the commit has run
 	mended                          bool
 	late                            time.Duration // until others say so
+	from, to                        time.Time     // when a maintenance is announced for
+	changed                         bool          // what was announced
 }
 
 func minutes(n int) time.Duration { return time.Duration(n) * time.Minute }
@@ -111,6 +114,7 @@ func kinds() map[string]kind {
 			return restarted(f) || f.w.since("restart-database", f.began)
 		}},
 		CanvasAccount:     {begin: func(f *fault) { f.stranger() }, removed: func(f *fault) bool { return !f.e.keyOn() }},
+		CanvasAnnounced:   {least: minutes(60), most: minutes(90), variants: []string{announcedKept}, named: []string{announcedOver, announcedOff, announcedMoved, announcedLonger}, begin: beginAnnounced, end: endAnnounced},
 		CanvasDown:        {least: minutes(20), most: minutes(50), variants: []string{"500", "503"}, begin: beginCanvasDown, end: endCanvas},
 		CanvasMaintenance: {least: minutes(40), most: minutes(90), begin: beginMaintenance, end: endCanvas},
 		CanvasThrottled: {least: minutes(50), most: minutes(90), begin: func(f *fault) {
@@ -331,7 +335,7 @@ func endCanvas(f *fault) {
 	}
 	status := "operational"
 	switch {
-	case f.w.active(CanvasMaintenance) != nil:
+	case f.w.active(CanvasMaintenance) != nil, f.e.announcedAway():
 		status = "under_maintenance"
 	case f.w.active(CanvasDown) != nil:
 		status = "major_outage"

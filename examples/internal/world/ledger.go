@@ -121,6 +121,8 @@ func (e *environment) effect(text, request string) {
 	case "volumeInstanceBackupRestore", "volumeInstancePITRRestore":
 		say("restore", first)
 		e.restored(first)
+	case "templateDeployV2", "serviceCreate", "serviceDelete":
+		e.serviceChanged(op, first, request)
 	default:
 		say(op, rest)
 	}

@@ -55,6 +55,7 @@ func (e *environment) step(now time.Time) {
 		e.database.step()
 		a.ring[a.n%remembered] = a.move(at)
 		e.admit(at)
+		e.keepAnnounced(at)
 		if e == e.w.production {
 			e.serves(at)
 		}

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"go.acu.edu.au/runbook/incident/playbooks"
 	"go.acu.edu.au/runbook/railway/railwaytest"
 )
 
@@ -47,11 +49,11 @@ type place struct{ name, instance, application, canvas string }
 
 // places are the three environments, as the runbook has them.
 func places() []place {
-	return []place{
-		{"test", "test", "qa-automation-test.railway.app", "aculeo.test.instructure.com"},
-		{"beta", "beta", "qa-automation-beta.railway.app", "aculeo.beta.instructure.com"},
-		{"production", "prod", "qa-automation.acu.edu.au", "aculeo.instructure.com"},
+	d := playbooks.RunbookDefaults()
+	at := func(name, instance string, p playbooks.Place) place {
+		return place{name, instance, strings.TrimPrefix(p.Application, "https://"), strings.TrimPrefix(p.Canvas, "https://")}
 	}
+	return []place{at("test", "test", d.Test), at("beta", "beta", d.Beta), at("production", "prod", d.Production)}
 }
 
 // New returns a world in which all is well, and has been for a while.

@@ -2917,6 +2917,14 @@ func (v *ServiceCreateServiceCreateService) GetId() string { return v.Id }
 // GetName returns ServiceCreateServiceCreateService.Name, and is useful for accessing the field via an interface.
 func (v *ServiceCreateServiceCreateService) GetName() string { return v.Name }
 
+// ServiceDeleteResponse is returned by ServiceDelete on success.
+type ServiceDeleteResponse struct {
+	ServiceDelete bool `json:"serviceDelete"`
+}
+
+// GetServiceDelete returns ServiceDeleteResponse.ServiceDelete, and is useful for accessing the field via an interface.
+func (v *ServiceDeleteResponse) GetServiceDelete() bool { return v.ServiceDelete }
+
 // ServiceDeployLatestResponse is returned by ServiceDeployLatest on success.
 type ServiceDeployLatestResponse struct {
 	ServiceInstanceDeploy bool `json:"serviceInstanceDeploy"`
@@ -3098,6 +3106,156 @@ type ServiceUpdateResponse struct {
 
 // GetServiceInstanceUpdate returns ServiceUpdateResponse.ServiceInstanceUpdate, and is useful for accessing the field via an interface.
 func (v *ServiceUpdateResponse) GetServiceInstanceUpdate() bool { return v.ServiceInstanceUpdate }
+
+// ServicesInUseEnvironment includes the requested fields of the GraphQL type Environment.
+type ServicesInUseEnvironment struct {
+	DeletedAt        *time.Time                                                                     `json:"deletedAt"`
+	ServiceInstances *ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnection `json:"serviceInstances"`
+}
+
+// GetDeletedAt returns ServicesInUseEnvironment.DeletedAt, and is useful for accessing the field via an interface.
+func (v *ServicesInUseEnvironment) GetDeletedAt() *time.Time { return v.DeletedAt }
+
+// GetServiceInstances returns ServicesInUseEnvironment.ServiceInstances, and is useful for accessing the field via an interface.
+func (v *ServicesInUseEnvironment) GetServiceInstances() *ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnection {
+	return v.ServiceInstances
+}
+
+// ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnection includes the requested fields of the GraphQL type EnvironmentServiceInstancesConnection.
+type ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnection struct {
+	Edges    []*ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdge `json:"edges"`
+	PageInfo *ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionPageInfo                                         `json:"pageInfo"`
+}
+
+// GetEdges returns ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnection.Edges, and is useful for accessing the field via an interface.
+func (v *ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnection) GetEdges() []*ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdge {
+	return v.Edges
+}
+
+// GetPageInfo returns ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnection.PageInfo, and is useful for accessing the field via an interface.
+func (v *ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnection) GetPageInfo() *ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionPageInfo {
+	return v.PageInfo
+}
+
+// ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdge includes the requested fields of the GraphQL type EnvironmentServiceInstancesConnectionEdge.
+type ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdge struct {
+	Node *ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstance `json:"node"`
+}
+
+// GetNode returns ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdge.Node, and is useful for accessing the field via an interface.
+func (v *ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdge) GetNode() *ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstance {
+	return v.Node
+}
+
+// ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstance includes the requested fields of the GraphQL type ServiceInstance.
+type ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstance struct {
+	ServiceId        string                                                                                                                                                           `json:"serviceId"`
+	ServiceName      string                                                                                                                                                           `json:"serviceName"`
+	CreatedAt        time.Time                                                                                                                                                        `json:"createdAt"`
+	DeletedAt        *time.Time                                                                                                                                                       `json:"deletedAt"`
+	LatestDeployment *ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstanceLatestDeployment  `json:"latestDeployment"`
+	Domains          *ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstanceDomainsAllDomains `json:"domains"`
+}
+
+// GetServiceId returns ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstance.ServiceId, and is useful for accessing the field via an interface.
+func (v *ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstance) GetServiceId() string {
+	return v.ServiceId
+}
+
+// GetServiceName returns ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstance.ServiceName, and is useful for accessing the field via an interface.
+func (v *ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstance) GetServiceName() string {
+	return v.ServiceName
+}
+
+// GetCreatedAt returns ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstance.CreatedAt, and is useful for accessing the field via an interface.
+func (v *ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstance) GetCreatedAt() time.Time {
+	return v.CreatedAt
+}
+
+// GetDeletedAt returns ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstance.DeletedAt, and is useful for accessing the field via an interface.
+func (v *ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstance) GetDeletedAt() *time.Time {
+	return v.DeletedAt
+}
+
+// GetLatestDeployment returns ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstance.LatestDeployment, and is useful for accessing the field via an interface.
+func (v *ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstance) GetLatestDeployment() *ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstanceLatestDeployment {
+	return v.LatestDeployment
+}
+
+// GetDomains returns ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstance.Domains, and is useful for accessing the field via an interface.
+func (v *ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstance) GetDomains() *ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstanceDomainsAllDomains {
+	return v.Domains
+}
+
+// ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstanceDomainsAllDomains includes the requested fields of the GraphQL type AllDomains.
+type ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstanceDomainsAllDomains struct {
+	ServiceDomains []*ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstanceDomainsAllDomainsServiceDomainsServiceDomain `json:"serviceDomains"`
+	CustomDomains  []*ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstanceDomainsAllDomainsCustomDomainsCustomDomain   `json:"customDomains"`
+}
+
+// GetServiceDomains returns ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstanceDomainsAllDomains.ServiceDomains, and is useful for accessing the field via an interface.
+func (v *ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstanceDomainsAllDomains) GetServiceDomains() []*ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstanceDomainsAllDomainsServiceDomainsServiceDomain {
+	return v.ServiceDomains
+}
+
+// GetCustomDomains returns ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstanceDomainsAllDomains.CustomDomains, and is useful for accessing the field via an interface.
+func (v *ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstanceDomainsAllDomains) GetCustomDomains() []*ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstanceDomainsAllDomainsCustomDomainsCustomDomain {
+	return v.CustomDomains
+}
+
+// ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstanceDomainsAllDomainsCustomDomainsCustomDomain includes the requested fields of the GraphQL type CustomDomain.
+type ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstanceDomainsAllDomainsCustomDomainsCustomDomain struct {
+	Domain string `json:"domain"`
+}
+
+// GetDomain returns ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstanceDomainsAllDomainsCustomDomainsCustomDomain.Domain, and is useful for accessing the field via an interface.
+func (v *ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstanceDomainsAllDomainsCustomDomainsCustomDomain) GetDomain() string {
+	return v.Domain
+}
+
+// ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstanceDomainsAllDomainsServiceDomainsServiceDomain includes the requested fields of the GraphQL type ServiceDomain.
+type ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstanceDomainsAllDomainsServiceDomainsServiceDomain struct {
+	Domain string `json:"domain"`
+}
+
+// GetDomain returns ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstanceDomainsAllDomainsServiceDomainsServiceDomain.Domain, and is useful for accessing the field via an interface.
+func (v *ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstanceDomainsAllDomainsServiceDomainsServiceDomain) GetDomain() string {
+	return v.Domain
+}
+
+// ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstanceLatestDeployment includes the requested fields of the GraphQL type Deployment.
+type ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstanceLatestDeployment struct {
+	Id string `json:"id"`
+}
+
+// GetId returns ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstanceLatestDeployment.Id, and is useful for accessing the field via an interface.
+func (v *ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionEdgesEnvironmentServiceInstancesConnectionEdgeNodeServiceInstanceLatestDeployment) GetId() string {
+	return v.Id
+}
+
+// ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionPageInfo includes the requested fields of the GraphQL type PageInfo.
+type ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionPageInfo struct {
+	HasNextPage bool    `json:"hasNextPage"`
+	EndCursor   *string `json:"endCursor"`
+}
+
+// GetHasNextPage returns ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionPageInfo.HasNextPage, and is useful for accessing the field via an interface.
+func (v *ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionPageInfo) GetHasNextPage() bool {
+	return v.HasNextPage
+}
+
+// GetEndCursor returns ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionPageInfo.EndCursor, and is useful for accessing the field via an interface.
+func (v *ServicesInUseEnvironmentServiceInstancesEnvironmentServiceInstancesConnectionPageInfo) GetEndCursor() *string {
+	return v.EndCursor
+}
+
+// ServicesInUseResponse is returned by ServicesInUse on success.
+type ServicesInUseResponse struct {
+	Environment *ServicesInUseEnvironment `json:"environment"`
+}
+
+// GetEnvironment returns ServicesInUseResponse.Environment, and is useful for accessing the field via an interface.
+func (v *ServicesInUseResponse) GetEnvironment() *ServicesInUseEnvironment { return v.Environment }
 
 // StageChangesResponse is returned by StageChanges on success.
 type StageChangesResponse struct {
@@ -4585,6 +4743,18 @@ func (v *__ServiceCreateInput) GetBranch() *string { return v.Branch }
 // GetVariables returns __ServiceCreateInput.Variables, and is useful for accessing the field via an interface.
 func (v *__ServiceCreateInput) GetVariables() *scalar.Values { return v.Variables }
 
+// __ServiceDeleteInput is used internally by genqlient
+type __ServiceDeleteInput struct {
+	Id            string `json:"id"`
+	EnvironmentId string `json:"environmentId"`
+}
+
+// GetId returns __ServiceDeleteInput.Id, and is useful for accessing the field via an interface.
+func (v *__ServiceDeleteInput) GetId() string { return v.Id }
+
+// GetEnvironmentId returns __ServiceDeleteInput.EnvironmentId, and is useful for accessing the field via an interface.
+func (v *__ServiceDeleteInput) GetEnvironmentId() string { return v.EnvironmentId }
+
 // __ServiceDeployInput is used internally by genqlient
 type __ServiceDeployInput struct {
 	EnvironmentId string  `json:"environmentId,omitempty"`
@@ -4708,6 +4878,26 @@ func (v *__ServiceUpdateInput) GetRestartPolicyType() *RestartPolicyType { retur
 
 // GetRestartPolicyMaxRetries returns __ServiceUpdateInput.RestartPolicyMaxRetries, and is useful for accessing the field via an interface.
 func (v *__ServiceUpdateInput) GetRestartPolicyMaxRetries() *int { return v.RestartPolicyMaxRetries }
+
+// __ServicesInUseInput is used internally by genqlient
+type __ServicesInUseInput struct {
+	EnvironmentId string  `json:"environmentId,omitempty"`
+	ProjectId     *string `json:"projectId,omitempty"`
+	First         int     `json:"first,omitempty"`
+	After         *string `json:"after,omitempty"`
+}
+
+// GetEnvironmentId returns __ServicesInUseInput.EnvironmentId, and is useful for accessing the field via an interface.
+func (v *__ServicesInUseInput) GetEnvironmentId() string { return v.EnvironmentId }
+
+// GetProjectId returns __ServicesInUseInput.ProjectId, and is useful for accessing the field via an interface.
+func (v *__ServicesInUseInput) GetProjectId() *string { return v.ProjectId }
+
+// GetFirst returns __ServicesInUseInput.First, and is useful for accessing the field via an interface.
+func (v *__ServicesInUseInput) GetFirst() int { return v.First }
+
+// GetAfter returns __ServicesInUseInput.After, and is useful for accessing the field via an interface.
+func (v *__ServicesInUseInput) GetAfter() *string { return v.After }
 
 // __StageChangesInput is used internally by genqlient
 type __StageChangesInput struct {
@@ -7688,6 +7878,42 @@ func ServiceCreateEmpty(
 	return data_, err_
 }
 
+// The mutation executed by ServiceDelete.
+const ServiceDelete_Operation = `
+mutation ServiceDelete ($id: String!, $environmentId: String!) {
+	serviceDelete(id: $id, environmentId: $environmentId)
+}
+`
+
+// With the ID of an environment that is a fork it deletes the service there alone, and else
+// in all environments that are none.
+func ServiceDelete(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	id string,
+	environmentId string,
+) (data_ *ServiceDeleteResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "ServiceDelete",
+		Query:  ServiceDelete_Operation,
+		Variables: &__ServiceDeleteInput{
+			Id:            id,
+			EnvironmentId: environmentId,
+		},
+	}
+
+	data_ = &ServiceDeleteResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
 // The mutation executed by ServiceDeploy.
 const ServiceDeploy_Operation = `
 mutation ServiceDeploy ($environmentId: String!, $serviceId: String!, $commitSha: String) {
@@ -7961,6 +8187,72 @@ func ServiceUpdate(
 	}
 
 	data_ = &ServiceUpdateResponse{}
+	resp_ := &graphql.Response{Data: data_}
+
+	err_ = client_.MakeRequest(
+		ctx_,
+		req_,
+		resp_,
+	)
+
+	return data_, err_
+}
+
+// The query executed by ServicesInUse.
+const ServicesInUse_Operation = `
+query ServicesInUse ($environmentId: String!, $projectId: String, $first: Int!, $after: String) {
+	environment(id: $environmentId, projectId: $projectId) {
+		deletedAt
+		serviceInstances(first: $first, after: $after) {
+			edges {
+				node {
+					serviceId
+					serviceName
+					createdAt
+					deletedAt
+					latestDeployment {
+						id
+					}
+					domains {
+						serviceDomains {
+							domain
+						}
+						customDomains {
+							domain
+						}
+					}
+				}
+			}
+			pageInfo {
+				hasNextPage
+				endCursor
+			}
+		}
+	}
+}
+`
+
+// The services of an environment, and what says whether somebody needs them.
+func ServicesInUse(
+	ctx_ context.Context,
+	client_ graphql.Client,
+	environmentId string,
+	projectId *string,
+	first int,
+	after *string,
+) (data_ *ServicesInUseResponse, err_ error) {
+	req_ := &graphql.Request{
+		OpName: "ServicesInUse",
+		Query:  ServicesInUse_Operation,
+		Variables: &__ServicesInUseInput{
+			EnvironmentId: environmentId,
+			ProjectId:     projectId,
+			First:         first,
+			After:         after,
+		},
+	}
+
+	data_ = &ServicesInUseResponse{}
 	resp_ := &graphql.Response{Data: data_}
 
 	err_ = client_.MakeRequest(
