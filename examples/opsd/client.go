@@ -134,10 +134,13 @@ func (c *client) send(ctx context.Context, method, path string, body any) (*http
 	return nil, p
 }
 
+// errStrange means that what answered is no opsd, or one that is to be asked otherwise.
+var errStrange = errors.New("it is not understood: is it an opsd of the same version?")
+
 // strange says that what answered cannot be understood. Of a command it may have done what it
 // was asked for, as an opsd of another version would.
 func (c *client) strange(method string, err error) error {
-	err = fmt.Errorf("opsd: what %s answered is not understood: is it an opsd of the same version? %w", c.base, err)
+	err = fmt.Errorf("opsd: what %s answered: %w %w", c.base, errStrange, err)
 	if method == http.MethodGet {
 		return err
 	}
@@ -164,7 +167,7 @@ func (c *client) follow(ctx context.Context, id string, see func(incident.Run) b
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
-			if p, ok := errors.AsType[*httpapi.Problem](err); ok && p.Status < 500 {
+			if p, ok := errors.AsType[*httpapi.Problem](err); ok && p.Status < 500 || errors.Is(err, errStrange) {
 				return err
 			}
 			if tries++; tries > 30 {
@@ -208,7 +211,7 @@ func (c *client) hear(ctx context.Context, id string, revision *int64, see func(
 			if event == "run" {
 				var run incident.Run
 				if err := json.Unmarshal([]byte(data), &run); err != nil {
-					return false, fmt.Errorf("opsd: a run is not understood: is it an opsd of the same version? %w", err)
+					return false, fmt.Errorf("opsd: a run of %s: %w %w", c.base, errStrange, err)
 				}
 				*revision = run.Revision
 				if !see(run) {

@@ -26,7 +26,7 @@ func (p *program) setupCommands() []*cli.Command {
 			return err
 		}},
 		{
-			Name: "doctor", Category: category, Usage: "what is wrong with the configuration, the tokens, and what is reached with them", Description: directly + " It names what is wrong and what to do, all at once. Nobody is told: opsd notify test does that.\n\nThe exit code is 0 if nothing is wrong, 1 if something is, 3 if the configuration cannot be read.",
+			Name: "doctor", Category: category, Usage: "what is wrong with the configuration, the tokens, and what is reached with them", Description: directly + " It names what is wrong and what to do, all at once. It also tries, by reads, which scopes the tokens for Canvas, the LTI tool and Slack have, and asks mail, phone and tickets who they take opsd for. Nobody is told: opsd notify test does that.\n\nThe exit code is 0 if nothing is wrong, 1 if something is, 3 if the configuration cannot be read.",
 			Flags: []cli.Flag{environmentFlag("")}, Action: p.doctor,
 		},
 		{

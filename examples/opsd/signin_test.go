@@ -294,7 +294,7 @@ func TestNotSignedIn(t *testing.T) {
 		assert.Equal(t, http.StatusUnauthorized, s.who(), name)
 	}
 	s.issuer.forge = true
-	assert.Equal(t, http.StatusUnauthorized, s.signIn(map[string]any{"email": "ana@example.edu"}).StatusCode, "signed by another key")
+	assert.Equal(t, http.StatusUnauthorized, s.signIn(map[string]any{"email": "ana@example.edu", "email_verified": true}).StatusCode, "signed by another key")
 	s.issuer.forge = false
 	// What comes back was not begun in this browser.
 	resp, err := s.browser.Get(s.server.URL + "/sign-in/callback?code=x&state=y")
@@ -308,7 +308,7 @@ func TestNotSignedIn(t *testing.T) {
 func TestOtherSites(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	require.Equal(t, http.StatusOK, s.signIn(map[string]any{"email": "ana@example.edu"}).StatusCode)
+	require.Equal(t, http.StatusOK, s.signIn(map[string]any{"email": "ana@example.edu", "email_verified": true}).StatusCode)
 	post := func(path, contentType, body string, header map[string]string, c *http.Client) int {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.server.URL+path, strings.NewReader(body))
 		require.NoError(t, err)

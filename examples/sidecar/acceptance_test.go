@@ -104,8 +104,11 @@ func (a *acceptance) launch(ctx context.Context) (string, error) {
 	return "", fmt.Errorf("the launch gives no session")
 }
 
-// task launches the tool, checks a page of the course and a draft, and waits for the result.
+// task launches the tool, checks a page of the course and a draft, and waits for the result, as
+// long as a user would.
 func (a *acceptance) task(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
 	session, err := a.launch(ctx)
 	if err != nil {
 		return err

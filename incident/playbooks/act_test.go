@@ -54,7 +54,7 @@ func TestChangeIsMadeOnce(t *testing.T) {
 				c.slow(func() bool { return c.got("ASYNC_WORKERS", "8") })
 				// Its answer is lost, and reading it afterwards fails too.
 				c.platform.Fail("Redeploy", incident.ErrOutcomeUnknown)
-				c.platform.Fail("Deployments", nil, nil, nil, errors.New("gateway"))
+				c.platform.Fail("Deployments", nil, nil, nil, nil, errors.New("gateway")) // the fourth look is at what is being deployed
 			},
 			with:   map[string]string{"restore": "no"},
 			answer: firstly("workers.set-deploy", incident.Answer{Kind: incident.AnswerRetry, Actor: "kim"}),

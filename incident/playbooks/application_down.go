@@ -19,7 +19,7 @@ func ApplicationDown(e Environment) incident.Playbook {
 	d := e.Defaults.WithDefaults()
 	const assess, act, verify = "Immediate assessment", "Emergency actions", "Resolution verification"
 	return incident.Playbook{
-		Name: "application-down", Environment: e.name(), Title: "Application down", Severity: alert.Critical,
+		Name: "application-down", Environment: e.name(), Title: "Application down", Severity: alert.Critical, Timeout: d.outlasting(),
 		About:  "Health checks fail, the application answers 500 or 502, or it cannot be reached.",
 		Source: "Incident Response Playbooks, 1. Application Down",
 		Phases: []incident.Phase{{Name: assess, Budget: 5 * time.Minute}, {Name: act, Budget: 10 * time.Minute}, {Name: verify}},

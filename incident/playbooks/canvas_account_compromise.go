@@ -99,7 +99,7 @@ func CanvasAccountCompromise(e Environment, desk SecurityDesk, canvas CanvasCred
 			return incident.Message{Title: "The tool works again", Text: "It has a new access to Canvas."}
 		}),
 		desk.notify("tell-outcome", e, func(s *incident.Scope) incident.Message { return compromisedText(e, s) }),
-		e.inform("tell-operators", func(s *incident.Scope) incident.Message { return compromisedText(e, s) }),
+		e.warn("tell-operators", func(s *incident.Scope) incident.Message { return compromisedText(e, s) }),
 	)
 	return incident.Playbook{
 		Name: "canvas-account-compromise", Environment: e.name(), Title: "The Canvas account is compromised", Severity: alert.Critical,

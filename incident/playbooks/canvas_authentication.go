@@ -22,7 +22,7 @@ func CanvasAuthentication(e Environment) incident.Playbook {
 	d := e.Defaults.WithDefaults()
 	const diagnose, act, verify = "Diagnosis", "Resolution", "Verification"
 	return incident.Playbook{
-		Name: "canvas-authentication", Environment: e.name(), Title: "Canvas authentication failure", Severity: alert.Critical,
+		Name: "canvas-authentication", Environment: e.name(), Title: "Canvas authentication failure", Severity: alert.Critical, Timeout: d.outlasting(),
 		About:  "LTI launches fail, or Canvas answers 401 to the application.",
 		Source: "Incident Response Playbooks, 2. Canvas Authentication Failure",
 		Needs:  []incident.Need{incident.Needs("probe of a login", e.Probes.Login)},

@@ -126,6 +126,10 @@ func canvasAway(s *incident.Scope, host, status string) string {
 	return ""
 }
 
+// outlasting is the time of a run that may wait for Canvas or for the platform: when that
+// has been waited for in vain, a person is asked, and has a day for the answer.
+func (d Defaults) outlasting() time.Duration { return d.CanvasAway + 24*time.Hour }
+
 // waitForCanvas is a step that asks Canvas until it is back, twice in a row.
 func (e Environment) waitForCanvas(id string, replaces ...string) incident.Step {
 	d := e.Defaults.WithDefaults()

@@ -27,7 +27,7 @@ func CanvasRateLimiting(e Environment) incident.Playbook {
 	}, "CANVAS_RATE_LIMIT_PER_MINUTE", "railway variables set CANVAS_RATE_LIMIT_PER_MINUTE=120 --environment production", "railway restart --environment production").steps(e)
 	rate[0] = withPhase(act, rate[0])
 	return incident.Playbook{
-		Name: "canvas-rate-limiting", Environment: e.name(), Title: "Canvas limits the rate", Severity: alert.High,
+		Name: "canvas-rate-limiting", Environment: e.name(), Title: "Canvas limits the rate", Severity: alert.High, Timeout: d.outlasting(),
 		About:  "Canvas answers 429, or warns that its quota is nearly used up.",
 		Source: "Canvas-Specific Issues, Canvas API Rate Limiting",
 		Parameters: []incident.Parameter{

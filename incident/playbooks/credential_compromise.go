@@ -45,7 +45,7 @@ func CredentialCompromise(e Environment, desk SecurityDesk) incident.Playbook {
 			return incident.Message{Title: "Please sign in again", Text: "For reasons of security all sessions were ended. Nothing that was saved is lost."}
 		}),
 		desk.notify("tell-renewed", e, func(s *incident.Scope) incident.Message { return renewedText(e, s) }),
-		e.inform("tell-operators", func(s *incident.Scope) incident.Message { return renewedText(e, s) }),
+		e.warn("tell-operators", func(s *incident.Scope) incident.Message { return renewedText(e, s) }),
 	)
 	return incident.Playbook{
 		Name: "credential-compromise", Environment: e.name(), Title: "A credential is compromised", Severity: alert.Critical,

@@ -118,14 +118,14 @@ func TestDataRecoveryIsRehearsedInANewDatabase(t *testing.T) {
 			h := newRehearsalHouse(t)
 			h.Defaults.Times = 1
 			h.damaged()
-			h.begin()
+			h.abandoned()
 			dumps := h.dumps()
 			dumps.Rehearsals.Environment, dumps.Rehearsals.Named = "", "rehearsals"
 			return incidenttest.PlaybookCase{
 				Playbook: playbooks.DataRecovery(h.Environment, dumps), Parameters: damaged, Refused: h.platform.Refused,
 				Effects: func() []string { return withoutRun(h.effects()) },
 				Check: func(t testing.TB, run incident.Run) {
-					want := append([]string{"EnsureEnvironment rehearsals"}, rehearsed...)
+					want := append([]string{"Dispose rehearsal"}, rehearsed...)
 					want = append(want, "SetDeployFreeze true", "Stop d2", "Keep runbook-run-1-restore.put-aside", "Load live", "Start d2", "SetDeployFreeze false")
 					assert.Equal(t, want, withoutRun(h.effects()), stepsOf(run))
 					assert.Equal(t, "accounts\ntasks\n", h.platform.Target("live"))

@@ -73,7 +73,7 @@ func DatabaseIssues(e Environment) incident.Playbook {
 		}),
 	)
 	return incident.Playbook{
-		Name: "database-issues", Environment: e.name(), Title: "Database issues", Severity: alert.High,
+		Name: "database-issues", Environment: e.name(), Title: "Database issues", Severity: alert.High, Timeout: d.outlasting(),
 		About:  "Connections to the database fail, queries are slow, or data does not fit together.",
 		Source: "Incident Response Playbooks, 4. Database Issues",
 		Needs:  []incident.Need{incident.Needs("Probes.Database", e.Probes.Database)},

@@ -272,3 +272,41 @@ func TestDatabaseRestoreLoadsWhatWasAgreedTo(t *testing.T) {
 		Repeatable: func(effect string) bool { return effect == asideDump },
 	})
 }
+
+// abandoned makes an environment for rehearsals, and in it what an earlier one left, longer
+// ago than one may take.
+func (h *rehearsalHouse) abandoned() {
+	place, err := h.platform.EnsureEnvironment(h.t.Context(), incident.EnvironmentSpec{Project: h.project.ID, Name: "rehearsals"})
+	require.NoError(h.t, err)
+	_, err = h.platform.EnsureService(h.t.Context(), incident.ServiceSpec{
+		Project: h.project.ID, Environment: place.ID, Name: "rehearsal-2026-11-01-aaaa", Template: "postgres", Mark: "rehearsal/production/run-0/rehearsal-plan",
+	})
+	require.NoError(h.t, err)
+	time.Sleep(13 * time.Hour)
+	h.begin()
+}
+
+// The rehearsal of a restore removes what an earlier one left, in the environment for
+// rehearsals, before it makes its own database.
+//
+// Requirement: RB-RESTORE-REHEARSED
+func TestDatabaseRestoreRehearsesWhereRehearsalsAre(t *testing.T) {
+	testPlaybook(t, incidenttest.PlaybookHarness{
+		New: func(t testing.TB) incidenttest.PlaybookCase {
+			h := newRehearsalHouse(t)
+			h.abandoned()
+			dumps := h.dumps()
+			dumps.Rehearsals.Environment, dumps.Rehearsals.Named = "", "rehearsals"
+			return incidenttest.PlaybookCase{
+				Playbook: playbooks.DatabaseRestore(h.Environment, dumps), Parameters: map[string]string{"from": "dump"}, Refused: h.platform.Refused,
+				Effects: func() []string { return withoutRun(h.effects()) },
+				Check: func(t testing.TB, run incident.Run) {
+					want := append([]string{"Dispose rehearsal"}, rehearsed...)
+					want = append(want, "SetDeployFreeze true", "Stop d2", asideDump, "Load live", "Start d2", "SetDeployFreeze false")
+					assert.Equal(t, want, withoutRun(h.effects()), stepsOf(run))
+				},
+			}
+		},
+		Repeatable: func(effect string) bool { return effect == asideDump },
+	})
+}

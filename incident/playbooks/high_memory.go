@@ -30,7 +30,7 @@ func HighMemory(e Environment) incident.Playbook {
 	d := e.Defaults.WithDefaults()
 	const look1, act, verify = "Investigation", "Resolution", "Verification"
 	return incident.Playbook{
-		Name: "high-memory", Environment: e.name(), Title: "High memory usage", Severity: alert.High,
+		Name: "high-memory", Environment: e.name(), Title: "High memory usage", Severity: alert.High, Timeout: d.outlasting(),
 		About:  fmt.Sprintf("More than %.0f %% of the memory is in use, or the application ends for want of it.", d.MemoryWarning),
 		Source: "Performance Issues, High Memory Usage",
 		Parameters: []incident.Parameter{

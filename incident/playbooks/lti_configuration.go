@@ -21,7 +21,7 @@ func LTIConfiguration(e Environment) incident.Playbook {
 	d := e.Defaults.WithDefaults()
 	const diagnose, act, verify = "Diagnosis", "Resolution", "Verification"
 	return incident.Playbook{
-		Name: "lti-configuration", Environment: e.name(), Title: "LTI configuration issues", Severity: alert.High,
+		Name: "lti-configuration", Environment: e.name(), Title: "LTI configuration issues", Severity: alert.High, Timeout: d.outlasting(),
 		About:  "Launches are refused: the signature of the token is not valid, the nonce is not taken, or deep linking does not work.",
 		Source: "Canvas-Specific Issues, LTI Configuration Issues",
 		Phases: []incident.Phase{{Name: diagnose, Budget: 10 * time.Minute}, {Name: act}, {Name: verify}},

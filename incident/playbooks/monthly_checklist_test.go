@@ -174,13 +174,14 @@ func TestMonthlyChecklistRehearsesInANewDatabase(t *testing.T) {
 	testPlaybook(t, incidenttest.PlaybookHarness{
 		New: func(t testing.TB) incidenttest.PlaybookCase {
 			h := newRehearsalHouse(t)
+			h.abandoned()
 			dumps := h.dumps()
 			dumps.Rehearsals.Environment, dumps.Rehearsals.Named = "", "rehearsals"
 			return incidenttest.PlaybookCase{
 				Playbook: playbooks.MonthlyChecklist(h.Environment, dumps, playbooks.Toolchain{}), Refused: h.platform.Refused,
 				Effects: func() []string { return withoutRun(h.effects()) },
 				Check: func(t testing.TB, run incident.Run) {
-					assert.Equal(t, append([]string{"EnsureEnvironment rehearsals"}, rehearsed...), withoutRun(h.effects()), stepsOf(run))
+					assert.Equal(t, append([]string{"Dispose rehearsal"}, rehearsed...), withoutRun(h.effects()), stepsOf(run))
 					assert.Equal(t, incident.StepDone, run.Step("backups.rehearsed").State)
 				},
 			}

@@ -24,7 +24,7 @@ func PerformanceDegradation(e Environment) incident.Playbook {
 	d := e.Defaults.WithDefaults()
 	const assess, act, verify = "Performance assessment", "Mitigation", "Verification"
 	return incident.Playbook{
-		Name: "performance-degradation", Environment: e.name(), Title: "Performance degradation", Severity: alert.High,
+		Name: "performance-degradation", Environment: e.name(), Title: "Performance degradation", Severity: alert.High, Timeout: d.outlasting(),
 		About:  "The application takes more than " + d.ResponseTime.String() + " to answer, requests fail or time out, or memory is short.",
 		Source: "Incident Response Playbooks, 3. Performance Degradation",
 		Needs:  []incident.Need{incident.Needs("probe of the performance", e.Probes.Performance)},

@@ -26,7 +26,7 @@ func SlowTasks(e Environment) incident.Playbook {
 	d := e.Defaults.WithDefaults()
 	const look1, act, verify = "Investigation", "Resolution", "Verification"
 	return incident.Playbook{
-		Name: "slow-qa-tasks", Environment: e.name(), Title: "Slow QA task execution", Severity: alert.Medium,
+		Name: "slow-qa-tasks", Environment: e.name(), Title: "Slow QA task execution", Severity: alert.Medium, Timeout: d.outlasting(),
 		About:  "QA tasks take more than " + d.SlowTask.String() + ", or users complain that they are slow.",
 		Source: "Performance Issues, Slow QA Task Execution",
 		Needs:  []incident.Need{incident.Needs("probe of a task", e.Probes.Task)},

@@ -27,7 +27,7 @@ func SuspectedBreach(e Environment, desk SecurityDesk) incident.Playbook {
 		desk.notify("tell-security", e, func(s *incident.Scope) incident.Message {
 			return incident.Message{Title: "Suspected breach of " + e.name(), Text: fmt.Sprintf("%s suspects it since %s. Evidence is being preserved; nothing was changed yet.\n%s", by(s), e.stamp(s.Now), e.notifyUntil(s))}
 		}),
-		e.inform("tell-operators", func(*incident.Scope) incident.Message {
+		e.warn("tell-operators", func(*incident.Scope) incident.Message {
 			return incident.Message{Title: "Suspected breach of " + e.name(), Text: "Change nothing by hand: evidence is being preserved. Speak about it with those who answer for security only."}
 		}),
 		desk.preserve("preserve", e),

@@ -31,7 +31,7 @@ func WebSocketFailures(e Environment) incident.Playbook {
 		when: both(decided("restart", "fewer updates"), notYetWell("restart"), changes("settings", "PROGRESS_UPDATE_INTERVAL", parameter("interval"), raise)),
 	})
 	return incident.Playbook{
-		Name: "websocket-failures", Environment: e.name(), Title: "WebSocket connection issues", Severity: alert.Medium,
+		Name: "websocket-failures", Environment: e.name(), Title: "WebSocket connection issues", Severity: alert.Medium, Timeout: d.outlasting(),
 		About:      "Users see no progress: the WebSocket connection cannot be made, or breaks, while everything else works.",
 		Source:     "Incident Severity Levels, Severity 3, WebSocket connection issues",
 		Needs:      []incident.Need{incident.Needs("probe of the WebSocket", e.Probes.WebSocket)},
