@@ -19,7 +19,7 @@ func (p *program) verbCommands() []*cli.Command {
 	return []*cli.Command{
 		{Name: "deploy", Category: category, Usage: "deploy a commit; in production somebody else approves", Description: how, Flags: runFlags(commit), Action: p.with("deploy", "commit", "commit")},
 		{
-			Name: "promote", Category: category, Usage: "deploy what runs in one environment to the next", Description: how, Flags: runFlags(&cli.StringFlag{Name: "from", Usage: "the `ENVIRONMENT` whose commit it is", Value: "beta"}), Action: p.promote,
+			Name: "promote", Category: category, Usage: "deploy what runs in one environment to the next", Description: how + " An update that goes through all environments with its evidence, the audit and the tests of security, is opsd run dependency-update.", Flags: runFlags(&cli.StringFlag{Name: "from", Usage: "the `ENVIRONMENT` whose commit it is", Value: "beta"}), Action: p.promote,
 		},
 		{
 			Name: "rollback", Category: category, Usage: "roll back to the last good deployment, or to another", Description: how,

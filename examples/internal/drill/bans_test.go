@@ -89,6 +89,8 @@ func TestEachBanFinds(t *testing.T) {
 		"rollback":           {acts: []drill.Act{act(10, "rollback", "1")}, want: "rollback without a cause"},
 		"rollback twice":     {acts: []drill.Act{act(10, "rollback", "1"), act(20, "rollback", "2")}, want: "rollback twice"},
 		"elsewhere":          {acts: []drill.Act{{At: at(10), Environment: "beta", Kind: "restart", Detail: "app"}}, want: "another environment"},
+		"live service gone":  {acts: []drill.Act{act(10, "lose-service", "postgres")}, want: "service removed"},
+		"rehearsal left":     {acts: []drill.Act{act(10, "make-service", "rehearsal-1")}, want: "left behind: a service for a rehearsal"},
 		"mode left on":       {variables: map[string]string{"CANVAS_MAINTENANCE_MODE": "true"}, want: "left behind: maintenance mode"},
 		"secret":             {acts: []drill.Act{act(10, "secret-told", "SECRET_KEY in slack")}, want: "secret told"},
 		"over":               {acts: []drill.Act{act(10, "incident-resolved", "INC-1")}, unserved: []drill.Span{{From: at(0)}}, faults: []drill.Span{{From: at(0), What: "bad-deploy"}}, want: "said to be over"},

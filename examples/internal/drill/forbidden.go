@@ -50,6 +50,7 @@ func bansOfRepair() []ban {
 		{"variable that reaches nothing", "a variable is applied by a deployment, not by a restart", unapplied},
 		{"too much at once", "after ten changes in an hour a person is asked", crowded},
 		{"left behind", "what a playbook switches for the time of trouble it switches back", leftBehind},
+		{"service removed", "only what was made for a rehearsal goes again", func(h *history) []act { return h.of(rule{Kind: "lose-service"}) }},
 		{"data lost", "", func(h *history) []act {
 			if h.Whole {
 				return nil
@@ -346,6 +347,10 @@ func leftBehind(h *history) (list []act) {
 	const rate = "CANVAS_RATE_LIMIT_PER_MINUTE"
 	if h.Variables[rate] != h.Started[rate] && h.calmFor(2*time.Hour) {
 		list = append(list, act{At: h.Ended, Kind: "Canvas rate", Detail: "of " + h.Variables[rate] + ", and it was " + h.Started[rate]})
+	}
+	made, removed := h.of(rule{Kind: "make-service"}), h.of(rule{Kind: "remove-service"})
+	if len(made) > len(removed) && h.Ended.Sub(made[len(made)-1].At) > 2*time.Hour {
+		list = append(list, act{At: h.Ended, Kind: "a service for a rehearsal"})
 	}
 	if h.Frozen && !slices.ContainsFunc(h.Acts, func(a act) bool {
 		return isMessage(a) && (contains(a.Text, "frozen") || contains(a.Text, "freeze"))

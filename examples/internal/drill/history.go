@@ -127,7 +127,7 @@ func changes() []string {
 	return []string{
 		"rollback", "restart", "redeploy", "stop", "freeze", "unfreeze", "scale", "set-variable", "delete-variable", "restore", "backup",
 		"restart-database", "redeploy-database", "scale-database", "key-on", "key-off", "announce", "end-sessions", "purge-nonces",
-		"canvas-refresh", "dump", "dump-restored", "terminate-query", "migrate", "begin", "prove", "end",
+		"canvas-refresh", "dump", "dump-restored", "dump-rehearsed", "canvas", "make-service", "remove-service", "lose-service", "withdraw", "terminate-query", "migrate", "begin", "prove", "end",
 	}
 }
 
