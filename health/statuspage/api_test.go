@@ -58,8 +58,8 @@ func TestAReaderOfStatuspageReadsIt(t *testing.T) {
 			},
 			Incidents: []canvasprobe.Incident{{Name: "Results are not shown", Status: "identified", Impact: "critical", URL: "https://status.example.edu/qa/incidents/INC-2026-0042", Since: at(11, 12, 12, 15)}},
 			Maintenances: []canvasprobe.Maintenance{
-				{Name: "New database server", Status: "scheduled", URL: "https://status.example.edu/qa/incidents/MNT-8", From: at(11, 14, 22, 0), Until: at(11, 15, 0, 30)},
-				{Name: "Canvas is upgraded", Status: "in_progress", URL: "https://status.example.edu/qa/incidents/MNT-7", From: at(11, 12, 13, 0), Until: at(11, 12, 15, 0)},
+				{ID: "MNT-8", Name: "New database server", Status: "scheduled", URL: "https://status.example.edu/qa/incidents/MNT-8", From: at(11, 14, 22, 0), Until: at(11, 15, 0, 30)},
+				{ID: "MNT-7", Name: "Canvas is upgraded", Status: "in_progress", URL: "https://status.example.edu/qa/incidents/MNT-7", From: at(11, 12, 13, 0), Until: at(11, 12, 15, 0)},
 			},
 		}
 		assert.Empty(t, cmp.Diff(want, got))

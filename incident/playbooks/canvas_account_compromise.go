@@ -140,7 +140,7 @@ func newKey(canvas CanvasCredentials) incident.Step {
 	return incident.Step{
 		ID: "new-key", Title: "Make a new developer key in Canvas", Replaces: []string{"Generate new Canvas developer key and private key"},
 		Do: incident.Manual{
-			Why: "Canvas makes keys for tools only for an administrator who is signed in, and no program of ours has that right",
+			Why: "the call by which Canvas makes keys for tools is a beta of it, and what a new key may do is for those who administer Canvas to decide",
 			Instruction: func(*incident.Scope) string {
 				return "1. Admin, Developer Keys, + Developer Key, + LTI Key: the same settings as the old one, with the address of the key set of the tool.\n2. Switch the new key on. Leave the old one off.\n" +
 					"3. Install the app with the new client id, and remove the former installation.\n4. Say that it is done with the output {\"client_id\": \"10000000000042\"}: the client id is no secret, and goes to " + canvas.ClientID + "."

@@ -176,7 +176,7 @@ func putRight(id, diagnosis string) incident.Step {
 	return incident.Step{
 		ID: id, Title: "Put the configuration right", When: decided("put right"),
 		Do: incident.Manual{
-			Why: "what Canvas has, and the private key, are changed by the people who answer for them",
+			Why: "what Canvas has of the tool is changed by those who administer it",
 			Instruction: func(s *incident.Scope) string {
 				v, _ := incident.Result[Decision](s, "decide")
 				found, _ := incident.Result[Diagnosed](s, diagnosis)

@@ -40,10 +40,11 @@ func CanvasMaintenance(e Environment) incident.Playbook {
 	}
 	degrade[0], restore[0] = withPhase(during, degrade[0]), withPhase(after, restore[0])
 	return incident.Playbook{
-		Name: "canvas-maintenance", Environment: e.name(), Title: "Canvas maintenance", Severity: alert.High, Lock: e.name() + "-canvas-maintenance", Timeout: 72 * time.Hour,
-		About:  "Canvas is in maintenance, or will be, or fails every request.",
-		Source: "Canvas-Specific Issues, Canvas Maintenance Windows",
-		Needs:  []incident.Need{incident.Needs("probe of Canvas", e.Probes.CanvasHost)},
+		Name: "canvas-maintenance", Environment: e.name(), Title: "Canvas maintenance", Severity: alert.High, Lock: e.name() + "-canvas-maintenance",
+		Timeout: 25*time.Hour + longestMaintenance + d.CanvasAway + d.outlasting(), // all of its waits, one after another
+		About:   "Canvas is in maintenance, or will be, or fails every request.",
+		Source:  "Canvas-Specific Issues, Canvas Maintenance Windows",
+		Needs:   []incident.Need{incident.Needs("probe of Canvas", e.Probes.CanvasHost)},
 		Parameters: append([]incident.Parameter{
 			{Name: "planned", About: "The maintenance is planned", Type: incident.YesNo, Default: "no"},
 			{Name: "in", About: "How long it is until it begins", Type: incident.Duration, Default: "0s", Min: "0s", Max: "24h"},

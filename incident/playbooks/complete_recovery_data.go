@@ -121,7 +121,7 @@ func (r Rebuild) validation(e Environment, phase string) []incident.Step {
 			return do.Run
 		}), "./scripts/health-check.sh production"),
 		{ID: "address", Title: "Lead the address of the application to the new service", Do: incident.Manual{
-			Why: "the address belongs to those who keep the names of the university, and no port of ours changes it",
+			Why: "the name is kept by those who keep the names of the university, and the old service may still have it at the platform: who takes it away there has to know that it is gone",
 			Instruction: func(s *incident.Scope) string {
 				return "Let the name of the application point to the new service " + rebuilt(s).Application + ", add the name there, wait until its certificate is valid, and say that it is done."
 			},

@@ -97,7 +97,7 @@ func scaleByHand(can func(s *incident.Scope) bool) incident.Step {
 		Replaces: []string{"# Scale database resources if needed (via Railway dashboard)"},
 		Do: incident.Manual{
 			Within: 4 * time.Hour,
-			Why:    "the size of a disk has no call at the platform, and what more memory may cost is for a person to say",
+			Why:    "the platform documents no call that enlarges the disk of a running database, a disk never shrinks again, and what it may cost is for a person to say",
 			Instruction: func(s *incident.Scope) string {
 				v, _ := incident.Result[Decision](s, "decide")
 				return v.Why + ".\n1. Open the service of the database at the platform.\n2. Make its disk larger, or give it more memory; a database that has a disk stops for a moment.\n" +

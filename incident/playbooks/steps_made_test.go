@@ -70,7 +70,7 @@ func allSteps() []string {
 	e, here := production()
 	without := here
 	without.Dumps.Rehearsals = playbooks.Rehearsals{}
-	for _, p := range slices.Concat(playbooks.All(e, here), playbooks.All(e, without)) {
+	for _, p := range slices.Concat(playbooks.All(e, here), playbooks.All(e, without), []incident.Playbook{playbooks.RotateCredential(e)}) {
 		var add func(list []incident.StepSpec)
 		add = func(list []incident.StepSpec) {
 			for _, s := range list {

@@ -29,7 +29,11 @@ func lock(path string) (release func() error, err error) {
 			return nil, errors.Join(err, file.Close())
 		}
 		if there, err := os.Stat(path); err == nil && os.SameFile(mine, there) {
-			return file.Close, nil
+			return func() error {
+				// A child that is just being started has a copy of the descriptor until it
+				// executes its program, and would keep the lock.
+				return errors.Join(syscall.Flock(int(file.Fd()), syscall.LOCK_UN), file.Close())
+			}, nil
 		}
 		if err := file.Close(); err != nil {
 			return nil, err
