@@ -190,8 +190,8 @@ func TestThreeProcesses(t *testing.T) {
 	require.NoError(t, leader.api.post(t.Context(), "/api/v1/runs", map[string]any{"id": "waits", "environment": "production", "playbook": "deploy", "parameters": map[string]string{"commit": "5d0e4b1c77a2"}}, nil))
 	var approval incident.Approval
 	waiting := func(p *process) bool {
-		var list []incident.Approval
-		if p.api.get(t.Context(), "/api/v1/approvals", &list) != nil || len(list) != 1 {
+		list, err := open(t.Context(), p.api)
+		if err != nil || len(list) != 1 {
 			return false
 		}
 		approval = list[0]
