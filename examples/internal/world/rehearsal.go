@@ -33,7 +33,9 @@ func (d *dumps) reach(ctx context.Context, name string, variables map[string]run
 	if d.made == nil {
 		d.made = make(map[string]bool)
 	}
-	d.made[name] = d.made[name]
+	if _, there := d.made[name]; !there {
+		d.made[name] = false
+	}
 	return d, nil
 }
 
