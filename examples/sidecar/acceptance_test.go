@@ -139,7 +139,7 @@ func (a *acceptance) task(ctx context.Context) error {
 		case <-ctx.Done():
 			return fmt.Errorf("the task is still %s, %d of %d items are done", t.Status, t.Done, t.Total)
 		}
-		if _, text, err = a.do(ctx, http.MethodGet, "/tasks/"+t.ID, session, "", ""); err != nil {
+		if _, text, err = a.do(context.WithoutCancel(ctx), http.MethodGet, "/tasks/"+t.ID, session, "", ""); err != nil {
 			return err
 		}
 	}

@@ -176,7 +176,11 @@ func TestDiskFullIsSaid(t *testing.T) {
 			})))
 			start(t, runs, incident.RunStart{ID: "r"})
 			r := until(t, runs, "r", func(r incident.RunRecord) bool { return r.Attention != "" })
-			assert.Equal(t, incident.RunRunning, r.Status)
+			states := []incident.RunStatus{incident.RunRunning}
+			if c.statement == "" { // DBOS gives up after a while, and the run waits to be begun again
+				states = append(states, incident.RunQueued)
+			}
+			assert.Contains(t, states, r.Status)
 			assert.Regexp(t, `^it stands still since [-0-9]{10}T[:0-9]{8}Z: the database does not take or give what it needs \(`+c.what+
 				`.*database or disk is full.*\); it is tried again, and goes on by itself when it can$`, r.Attention)
 			for r, err := range runs.List(t.Context(), incident.RunQuery{}) {

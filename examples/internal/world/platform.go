@@ -141,8 +141,13 @@ func (e *environment) platformClient() *http.Client {
 		if why := e.w.enter(); why != nil {
 			return nil, why
 		}
-		if e.w.active(RailwayIncident) != nil && r.Header.Get("Upgrade") != "" {
-			return nil, memhttp.Refused()
+		if r.Header.Get("Upgrade") != "" {
+			e.w.mu.Lock()
+			away := e.w.active(RailwayIncident) != nil
+			e.w.mu.Unlock()
+			if away {
+				return nil, memhttp.Refused()
+			}
 		}
 		request := bodyOf(r)
 		if strings.Contains(request, "metrics(") || strings.Contains(request, "Metrics") {
