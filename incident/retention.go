@@ -17,9 +17,8 @@ import (
 // Prune removes documents of a kind that are closed and were changed last before a time,
 // each with the chain that is named after it: with the kind "incident", an incident and
 // its timeline. What belongs to an incident with a [LegalHold], or with an open [Deadline],
-// stays. It returns how many it
-// removed, also with an error, after which it can be called again. The chain "audit"
-// stays: it is one record, and is kept or removed whole.
+// stays. It returns how many it removed, also with an error, after which it can be called
+// again. The chain "audit" stays: it is one record, and is kept or removed whole.
 //
 // Each is looked at again right before it is removed. One that is reopened at that very
 // moment goes with it, so that before should lie back by months. It reads all documents of
@@ -98,10 +97,10 @@ func anyHeld(ctx context.Context, s Store, names ...string) (bool, error) {
 // steps found, and texts with a network address or a mail address in them, are redacted:
 // see [Entry.Redacted], if the store is an [EntryRedactor]. That it happened, when, and who
 // did it stays, until the incident is removed, and the chain stays one that [VerifyChain]
-// proves. An incident with a [LegalHold], with an open [Deadline], or that is not over, loses nothing, nor do those that
-// were merged into it. What was recorded before there were salts cannot be redacted: see
-// [Entry.Redacted]. Documents of incidents, with their titles, and of approvals are whole until
-// they are removed.
+// proves. An incident with a [LegalHold], with an open [Deadline], or that is not over, loses
+// nothing, nor do those that were merged into it. What was recorded before there were salts
+// cannot be redacted: see [Entry.Redacted]. Documents of incidents, with their titles, and of
+// approvals are whole until they are removed.
 //
 // Names of people who work with the host stay in the record "audit": it is there to say who
 // did what. Its texts are redacted as those of timelines are.

@@ -71,8 +71,8 @@ func (d *diagnosis) channels(ctx context.Context, c channels, at services) {
 	}
 }
 
-// needsOfSlack are the scopes with which opsd posts.
-var needsOfSlack = []string{"chat:write"} //nolint:gochecknoglobals // constant
+// scopeOfSlack is the scope with which opsd posts.
+const scopeOfSlack = "chat:write"
 
 // slack asks Slack whose token it is, and which scopes it has, which Slack says in a header
 // of each answer (https://docs.slack.dev/reference/methods/auth.test).
@@ -107,10 +107,10 @@ func (d *diagnosis) slack(ctx context.Context, s *slackSettings, at services) {
 		return
 	}
 	has := strings.FieldsFunc(strings.Join(list, ","), func(r rune) bool { return r == ',' || r == ' ' })
-	lacks := slices.DeleteFunc(slices.Clone(needsOfSlack), func(s string) bool { return slices.Contains(has, s) })
-	more := slices.DeleteFunc(has, func(s string) bool { return slices.Contains(needsOfSlack, s) || s == "chat:write.public" })
-	if len(lacks) > 0 {
-		d.problem(about, "the token of %s lacks the scope %s: add it to the app (OAuth & Permissions) and install it again", oneLine(in.User), strings.Join(lacks, ", "))
+	posts := slices.Contains(has, scopeOfSlack)
+	more := slices.DeleteFunc(has, func(s string) bool { return s == scopeOfSlack || s == "chat:write.public" })
+	if !posts {
+		d.problem(about, "the token of %s lacks the scope %s: add it to the app (OAuth & Permissions) and install it again", oneLine(in.User), scopeOfSlack)
 	} else {
 		d.ok(about, "the token is that of %s in %s, and may post", oneLine(in.User), oneLine(in.Team))
 	}

@@ -216,8 +216,9 @@ func removal(list ...incident.Disposable) (effect incident.Effect) {
 }
 
 // disposeAll removes services, and says what came of each. Of one that may have been removed
-// it looks. What was refused, or still may have been done, is told, and not tried again. The error is of those that could not be asked
-// for, which is worth another attempt: that looks first.
+// it looks. What was refused, or still may have been done, is told, and not tried again. The
+// error is of those that could not be asked for, which is worth another attempt: that looks
+// first.
 func (r rehearsal) disposeAll(ctx context.Context, all *Disposed, list []incident.Disposable) error {
 	d, ok := r.e.Provisioner.(incident.Disposer)
 	if !ok {

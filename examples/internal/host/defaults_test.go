@@ -70,3 +70,9 @@ func TestTheDefaultsOfAnotherHouse(t *testing.T) {
 		assert.Equal(s, 7*time.Minute, opened.Clocks[i].Due.Sub(opened.Triggered))
 	})
 }
+
+// What rules take for silence goes by the intervals of the runbook.
+func TestRulesGoByTheIntervals(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, host.RunbookIntervals(), host.Every())
+}

@@ -11,6 +11,11 @@ import (
 // Rules returns the rules, with the limits of the runbook.
 func Rules() []alert.Rule { return rules(playbooks.RunbookDefaults(), time.Minute) }
 
+// Every are the intervals by which rules take a check to be missing.
+func Every() Intervals {
+	return Intervals{Application: everyApplication, Canvas: everyCanvas, Database: everyDatabase, Performance: everyPerformance}
+}
+
 // Bindings returns what alerts are bound to.
 func (h *Host) Bindings() []incident.Binding { return h.bindings() }
 
